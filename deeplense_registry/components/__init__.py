@@ -1,0 +1,37 @@
+"""What a plugin declares and how it is found. Torch-free."""
+
+from .card import DatasetCard
+from .catalogue import Row, catalogue
+from .errors import PluginError, UserError
+from .hookspecs import PROJECT, ObserverHooks, hookimpl
+from .loading import find, load_factory, load_options
+from .record import API, KINDS, Component
+from .scan import Found, names, scan
+from .seeds import derive_seed
+from .values import BackboneFacts, DatasetFacts, ImageShape, RunFacts, Target
+
+__all__ = [
+    "API",
+    "KINDS",
+    "PROJECT",
+    "BackboneFacts",
+    "Component",
+    "DatasetCard",
+    "DatasetFacts",
+    "Found",
+    "ImageShape",
+    "ObserverHooks",
+    "PluginError",
+    "Row",
+    "RunFacts",
+    "Target",
+    "UserError",
+    "catalogue",
+    "derive_seed",
+    "find",
+    "hookimpl",
+    "load_factory",
+    "load_options",
+    "names",
+    "scan",
+]

@@ -1,0 +1,112 @@
+"""The Evaluator interface: an encoder is judged."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen, validators
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..components import DatasetCard
+from .backbone import Backbone
+
+
+@frozen(kw_only=True)
+class Measurement:
+    """One number with its interval.
+
+    Attributes:
+        evaluator: The name of the evaluator's table in the spec; the engine fills it in.
+        target: The target's name, or "" where the measurement has none.
+        metric: The metric's usual name: "auroc", "accuracy", "r2", "mae".
+        split: The split it was measured on.
+        labels: The number of labelled training images used; 0 where none are.
+        encoder: "trained", "untrained" or "supervised"; the engine fills it in.
+        value: The mean over repeats.
+        low, high: Ends of the 95 % interval; equal to ``value`` where there is none.
+        repeats: The number of label draws (or seeds) behind it.
+    """
+
+    evaluator: str = ""
+    target: str = ""
+    metric: str
+    split: str = "test"
+    labels: int = field(default=0, validator=validators.ge(0))
+    encoder: str = ""
+    value: float
+    low: float
+    high: float
+    repeats: int = field(default=1, validator=validators.ge(1))
+
+
+@frozen(eq=False)
+class Draw:
+    """One draw of labelled training images.
+
+    Attributes:
+        number: Which draw of this budget, from 0.
+        index: (n,) int64, positions in the training split, ascending.
+    """
+
+    number: int
+    index: NDArray[np.int64]
+
+
+class Bench(ABC):
+    """What an evaluator may use. Splits are "train", "val" and "test"; rows are in the order of the shards.
+
+    Attributes:
+        encoder: Which encoder is judged: "trained" or "untrained".
+        card: The data set's card.
+    """
+
+    encoder: str
+    card: DatasetCard
+
+    @abstractmethod
+    def embeddings(self, split: str) -> NDArray[np.float32]:
+        """(N, D) pooled features in evaluation mode; computed once and kept."""
+
+    @abstractmethod
+    def assignments(self, split: str) -> NDArray[np.float32] | None:
+        """(N, K) cluster probabilities of the method, or ``None``."""
+
+    @abstractmethod
+    def targets(self, split: str, target: str) -> NDArray[Any]:
+        """(N,) labels: int64 with -1 where a class is absent, float64 with NaN where a quantity is absent."""
+
+    @abstractmethod
+    def draws(self, target: str) -> Sequence[Sequence[Draw]]:
+        """For each label budget of the spec its draws; the same for every method, backbone and encoder."""
+
+    @abstractmethod
+    def fresh_encoder(self) -> Backbone:
+        """A copy of the judged encoder, free to be trained."""
+
+    @abstractmethod
+    def stream(self, split: str, index: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
+        """The images at ``index`` (scaled as in training, unaugmented), (b, C, H, W), in that order."""
+
+    @abstractmethod
+    def rng(self, *key: int | str) -> np.random.Generator:
+        """A generator that depends on the spec's label seed and ``key`` alone."""
+
+    @abstractmethod
+    def picture(self, name: str, image: NDArray[np.float32]) -> None:
+        """Show a picture, (H, W) or (H, W, 3) in [0, 1], to the observers and keep it in the run's folder."""
+
+
+class Evaluator(ABC):
+    """Judges an encoder. It may train on labels of the training split, choose on "val" and report on "test"."""
+
+    def __init__(self, options: Any) -> None:
+        """Take the options, an instance of the component's options class."""
+        self.options = options
+
+    @abstractmethod
+    def evaluate(self, bench: Bench) -> Iterable[Measurement]:
+        """Yield measurements as they are made."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         UserError,
         catalogue,
         hookimpl,
+        option,
+        ordered,
         scan,
     )
     from .engine import build, load_encoder
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "components": (
         "BackboneFacts Component DatasetCard DatasetFacts ImageShape PluginError RunFacts Target UserError catalogue "
-        "hookimpl scan"
+        "hookimpl option ordered scan"
     ),
     "interfaces": (
         "Backbone Bench Dataset Draw Evaluator Features Loss Measurement Method Outputs PaperRecipe ParameterGroup "
@@ -94,6 +96,8 @@ __all__ = [  # a literal, so that type checkers see it; a test holds it to _ROOM
     "catalogue",
     "hookimpl",
     "load_encoder",
+    "option",
+    "ordered",
     "scan",
     "split_by_decay",
 ]

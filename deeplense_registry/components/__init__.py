@@ -5,6 +5,7 @@ from .catalogue import Row, catalogue
 from .errors import PluginError, UserError
 from .hookspecs import PROJECT, ObserverHooks, hookimpl
 from .loading import find, load_factory, load_options
+from .options import option, ordered
 from .record import API, KINDS, Component
 from .scan import Found, names, scan
 from .seeds import derive_seed
@@ -33,5 +34,7 @@ __all__ = [
     "load_factory",
     "load_options",
     "names",
+    "option",
+    "ordered",
     "scan",
 ]

@@ -32,7 +32,7 @@ class Recipe:
 
     optimiser: Literal["adamw", "sgd", "lars"] = "adamw"
     learning_rate: float = field(default=1e-3, validator=_positive)
-    reference_batch: int | None = field(default=256, validator=validators.optional(validators.ge(1)))
+    reference_batch: int | None = 256
     final_learning_rate: float = field(default=0.0, validator=_not_negative)
     warmup_epochs: float = field(default=0.0, validator=_not_negative)
     weight_decay: float = field(default=0.05, validator=_not_negative)

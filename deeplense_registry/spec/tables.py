@@ -29,7 +29,7 @@ class ViewsTable:
     """``[views]``: what may change from one view of an image to the next, in physical terms."""
 
     policy: Literal["lens", "paper"] = option(
-        'Physical views of flux ("lens"), or the method\'s published recipe for RGB photographs ("paper": three bands).',
+        'Physical views of flux ("lens"), or the method\'s published recipe for photographs ("paper", three bands).',
         "lens",
     )
     rotate: bool = option("Rotate by any angle.", True)

@@ -1,1 +1,22 @@
-"""An encoder is judged."""
+"""An encoder is judged: label draws, embeddings, metrics and measurements with intervals."""
+
+from .bench import EncoderBench, Images
+from .draws import label_draws, labelled
+from .embeddings import embed, estimate_statistics
+from .intervals import Interval, interval
+from .judge import judge
+from .metrics import METRICS, Metric
+
+__all__ = [
+    "METRICS",
+    "EncoderBench",
+    "Images",
+    "Interval",
+    "Metric",
+    "embed",
+    "estimate_statistics",
+    "interval",
+    "judge",
+    "label_draws",
+    "labelled",
+]

@@ -1,0 +1,66 @@
+"""``deeplense run``: train and evaluate what a spec describes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..survey import Outcome
+
+
+def add(parsers: Any) -> None:
+    """Register the verb."""
+    parser = parsers.add_parser("run", help="train and evaluate what a spec describes, or continue it")
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="a TOML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. train.epochs=2")
+    parser.add_argument("--processes", type=int, metavar="N", help="processes of a run (execute.processes)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs lie (runs)")
+    parser.set_defaults(call=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run every cell of the spec; finished ones are skipped, unfinished ones continued."""
+    from ..spec import expand, load_spec
+
+    overrides = list(arguments.set)
+    if arguments.processes is not None:
+        overrides.append(f"execute.processes={arguments.processes}")
+    spec = load_spec(arguments.spec, overrides)
+    cells = expand(spec)  # every mistake shows before torch is imported
+
+    from ..engine import Interrupted
+    from ..survey import run_cells
+
+    try:
+        outcomes = run_cells(spec.run.name, cells, arguments.runs, _tell)
+    except Interrupted as stopped:
+        print(f"{stopped}; the same command continues", file=sys.stderr)
+        return 130
+    return _close(outcomes, arguments.runs / spec.run.name)
+
+
+def _tell(outcome: Outcome) -> None:
+    if outcome.status == "failed":
+        print(f"{outcome.cell.name} failed: {outcome.error.rstrip()}", file=sys.stderr)
+    elif outcome.status == "skipped":
+        print(f"{outcome.cell.name}: finished before, nothing to do ({outcome.folder.path})", file=sys.stderr)
+
+
+def _close(outcomes: list[Outcome], folder: Path) -> int:
+    """Show the results and where to look further."""
+    from rich.console import Console
+
+    from ..comparison import comparison_table
+
+    done = [outcome.folder for outcome in outcomes if outcome.status != "failed"]
+    if any(run.measurements() for run in done):
+        Console().print(comparison_table(done))
+    print(f"Results: {folder}")
+    print(f"Curves and pictures: deeplense tensorboard {folder}")
+    failed = len(outcomes) - len(done)
+    if failed:
+        print(f"{failed} of {len(outcomes)} cells failed; run the same command to try them again", file=sys.stderr)
+    return 1 if failed else 0

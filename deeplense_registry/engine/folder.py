@@ -1,0 +1,115 @@
+"""The folder of a run: ``runs/<name>/<cell>/``, and what lies where in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from ..components import UserError
+from ..interfaces import Measurement
+from ..shards.atomic import write_bytes, write_json
+from ..spec import Cell, to_toml
+
+FORMAT = 1
+
+
+@attrs.frozen
+class RunFolder:
+    """A run at rest.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def encoder(self) -> Path:
+        """The weights of the trained encoder."""
+        return self.path / "encoder.safetensors"
+
+    @property
+    def card(self) -> Path:
+        """How to rebuild the encoder around its weights."""
+        return self.path / "card.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    def manifest(self) -> dict[str, Any] | None:
+        """The run's manifest; ``None`` where no run has begun.
+
+        Raises:
+            UserError: It is damaged or of another version.
+        """
+        manifest = read_json(self.path / "manifest.json")
+        if manifest is not None and manifest.get("format") != FORMAT:
+            raise UserError(
+                f"{self.path}/manifest.json: format {manifest.get('format')}, but this version reads {FORMAT}; "
+                "run it again in another folder"
+            )
+        return manifest
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Publish the manifest."""
+        write_json(self.path / "manifest.json", {"format": FORMAT, **manifest})
+
+    def write_spec(self, cell: Cell) -> None:
+        """Write the resolved spec, which runs as it stands."""
+        write_bytes(self.path / "spec.toml", to_toml(cell.resolved).encode())
+
+    def measurements(self) -> tuple[Measurement, ...] | None:
+        """The measurements; ``None`` before the evaluation has ended.
+
+        Raises:
+            UserError: The file is damaged or of another version.
+        """
+        path = self.path / "measurements.json"
+        rows = read_json(path)
+        if rows is None:
+            return None
+        try:
+            return tuple(Measurement(**row) for row in rows)
+        except TypeError as error:
+            raise UserError(f"{path}: no measurements of this version ({error}); evaluate the run again") from error
+
+    def write_measurements(self, measurements: Sequence[Measurement]) -> None:
+        """Publish the measurements."""
+        write_json(self.path / "measurements.json", [attrs.asdict(one) for one in measurements])
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder while a run is at work in it.
+
+        Raises:
+            UserError: Another process is at work here.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"{self.path}: another process is running this; wait for it or stop it") from error
+            yield
+
+
+def read_json(path: Path) -> Any:
+    """The parsed file; ``None`` where there is none.
+
+    Raises:
+        UserError: It is not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: damaged ({error}); delete the folder {path.parent} and run again") from error

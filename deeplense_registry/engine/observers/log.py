@@ -1,0 +1,58 @@
+"""The log of a run: ``log.jsonl``, a JSON object a line, for people with scripts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from ...components import hookimpl
+from ...shards.atomic import write_bytes
+
+
+class Log:
+    """Appends a line for each event; a continued run first drops what lies after the step it continues from."""
+
+    @hookimpl
+    def run_started(self, folder: Path, steps: int, step: int) -> None:
+        """Open the log."""
+        self._path = folder / "log.jsonl"
+        write_bytes(self._path, b"".join(_kept(self._path, step)))
+        self._write({"event": "started", "step": step, "steps": steps})
+
+    @hookimpl
+    def phase(self, name: str) -> None:
+        """Note what the run turns to."""
+        self._write({"event": "phase", "name": name})
+
+    @hookimpl
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Note the scalars of a step."""
+        self._write({"event": "scalars", "step": step, **values})
+
+    @hookimpl
+    def measurement(self, measurement: Any) -> None:
+        """Note a measurement."""
+        self._write({"event": "measurement", **attrs.asdict(measurement)})
+
+    @hookimpl
+    def run_ended(self, status: str) -> None:
+        """Note the end."""
+        self._write({"event": "ended", "status": status})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        line = json.dumps({"time": round(time.time(), 3), **record})
+        with self._path.open("a") as file:
+            file.write(line + "\n")
+
+
+def _kept(path: Path, step: int) -> list[bytes]:
+    """The lines of an earlier process up to ``step``; a last line cut off by a kill goes too."""
+    if not path.exists():
+        return []
+    lines = [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+    return [line for line in lines if json.loads(line).get("step", 0) <= step]

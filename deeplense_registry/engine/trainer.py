@@ -1,0 +1,134 @@
+"""The training loop: steps, hooks, checkpoints, and stopping when asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..components import RunFacts, UserError
+from ..interfaces import Embed, Loss, Method, Progress, Views, World
+from ..spec.tables import TrainTable
+from .checkpoint import Checkpoints
+from .feed import Feed
+from .gradient import WholeBatch
+from .observers import Observers
+from .optimisation import Optimisation, as_float, zero_grad
+from .pictures import first_views
+from .precision import Precision
+
+
+class Interrupted(Exception):  # noqa: N818  # no error: somebody asked
+    """The run was asked to stop; its state is saved, and the same command continues it."""
+
+
+class Trainer:
+    """Trains one method on one feed, from the newest checkpoint to the last step."""
+
+    def __init__(
+        self,
+        method: Method,
+        optimisation: Optimisation,
+        feed: Feed,
+        checkpoints: Checkpoints,
+        observers: Observers,
+        *,
+        train: TrainTable,
+        facts: RunFacts,
+        world: World,
+        precision: Precision,
+        seed: int,
+        embed: Embed,
+        stop: Callable[[], bool],
+    ) -> None:
+        """Take the parts of a run; ``stop`` is asked after every step."""
+        self.method, self.optimisation, self.feed = method, optimisation, feed
+        self.checkpoints, self.observers = checkpoints, observers
+        self.train, self.facts, self.stop, self.embed = train, facts, stop, embed
+        self.world = world
+        self.gradient = WholeBatch(method, world, precision, seed)
+        self._saved = time.monotonic()
+        self._pace = Pace(facts.batch_size)
+
+    def run(self, start: int) -> None:
+        """Take the steps from ``start`` to the end.
+
+        Raises:
+            Interrupted: ``stop`` said so; a checkpoint was written first.
+            UserError: The loss or the gradient is no finite number; the message says what to try.
+        """
+        self.method.train()
+        for step, views in self.feed.steps(start, self.method):
+            if step == start:
+                self.observers.picture(name="views", image=first_views(views[0]), step=step)
+            self._step(step, views)
+            if self._due(step + 1):
+                self.checkpoints.save(step + 1, self.method, self.optimisation.optimiser)
+                self._saved = time.monotonic()
+            if self.stop() and step + 1 < self.facts.steps:
+                self.checkpoints.save(step + 1, self.method, self.optimisation.optimiser)
+                raise Interrupted(f"stopped after step {step + 1} of {self.facts.steps}")
+
+    def _step(self, step: int, views: list[Views]) -> None:
+        progress = Progress(step=step, steps=self.facts.steps, steps_per_epoch=self.facts.steps_per_epoch)
+        with torch.no_grad():
+            self.method.prepare(progress, self.embed)
+        zero_grad(self.method)
+        loss, outputs = self.gradient.backward(views, progress)
+        with torch.no_grad():
+            self.method.remember(outputs, self.world, progress)
+        norm = self.optimisation.clip()
+        self._guard(step, loss, norm)
+        self.method.after_backward(progress)
+        self.optimisation.step(progress)
+        with torch.no_grad():
+            self.method.after_step(progress)
+        self._pace.tick()
+        if (step + 1) % self.train.log_every == 0 or step + 1 == self.facts.steps:
+            self.observers.scalars(step=step + 1, values=self._scalars(progress, loss, norm))
+
+    def _guard(self, step: int, loss: Loss, norm: Tensor) -> None:
+        """A single NaN would poison every weight: stop before the optimiser sees it."""
+        if not bool(torch.isfinite(loss.total) & torch.isfinite(norm)):
+            raise UserError(
+                f"step {step + 1}: the loss is {as_float(loss.total):g} and the gradient's norm {as_float(norm):g}; "
+                'lower train.learning_rate, lengthen train.warmup_epochs, or set train.precision = "fp32"'
+            )
+
+    def _scalars(self, progress: Progress, loss: Loss, norm: Tensor) -> dict[str, float]:
+        values = {"loss": as_float(loss.total), **{name: as_float(part) for name, part in loss.parts.items()}}
+        chance = self.method.chance_level()
+        if chance:
+            values["loss_over_chance"] = values["loss"] / chance
+        return values | {
+            "gradient_norm": as_float(norm),
+            "learning_rate": self.optimisation.learning_rate(progress),
+            "weight_decay": self.optimisation.weight_decay(progress),
+            "images_per_second": self._pace.rate(),
+        }
+
+    def _due(self, done: int) -> bool:
+        """At the end of an epoch, of the run, and after a while in between."""
+        waited = time.monotonic() - self._saved > 60 * self.train.checkpoint_minutes
+        return waited or done % self.facts.steps_per_epoch == 0
+
+
+class Pace:
+    """Images per second since it was last asked."""
+
+    def __init__(self, batch_size: int) -> None:
+        """Start the clock."""
+        self._batch, self._steps, self._since = batch_size, 0, time.monotonic()
+
+    def tick(self) -> None:
+        """Count a step."""
+        self._steps += 1
+
+    def rate(self) -> float:
+        """The rate since the last call."""
+        now = time.monotonic()
+        rate = self._steps * self._batch / max(now - self._since, 1e-9)
+        self._steps, self._since = 0, now
+        return rate

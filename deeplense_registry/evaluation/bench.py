@@ -1,0 +1,138 @@
+"""The bench on which one encoder is judged: its embeddings are computed once a split, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from attrs import define, field
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..components import DatasetCard, UserError, derive_seed
+from ..interfaces import Backbone, Bench, Draw
+from ..spec.tables import LabelsTable
+from .draws import label_draws
+from .embeddings import embed
+
+_BATCH = 256  # fixed: the last bits of a forward pass depend on the batch size
+
+
+class Images(Protocol):
+    """Where images and targets come from, by position in a split: shards, or arrays."""
+
+    def count(self, split: str) -> int:
+        """The number of images in the split."""
+
+    def images(self, split: str, index: NDArray[np.int64]) -> NDArray[Any]:
+        """(n, C, H, W) at ``index`` (n,); with partners (n, P, C, H, W)."""
+
+    def targets(self, split: str, target: str) -> NDArray[Any]:
+        """(N,) int64 with -1 where a class is absent, float64 with NaN where a quantity is absent."""
+
+
+@define(eq=False, kw_only=True)
+class EncoderBench(Bench):
+    """One encoder, the images, and the spec's labels. Embeddings and assignments are kept in memory.
+
+    Attributes:
+        backbone: The encoder that is judged, on ``device``; it is never changed.
+        encoder: "trained" or "untrained".
+        card: The data set's card.
+        source: The images.
+        scaling: Flux to the encoder's input, (b, C, H, W) to the same, as in training; runs on ``device``.
+        labels: The spec's ``[labels]``.
+        device: Where the encoder computes.
+        on_picture: Takes the name and array of each picture.
+        assign: The method's ``assign``: pooled features (b, D) to cluster probabilities (b, K) or ``None``.
+    """
+
+    backbone: Backbone
+    encoder: str
+    card: DatasetCard
+    source: Images
+    scaling: Callable[[Tensor], Tensor]
+    labels: LabelsTable
+    device: torch.device
+    on_picture: Callable[[str, NDArray[np.float32]], None]
+    assign: Callable[[Tensor], Tensor | None] | None = None
+    _embeddings: dict[str, NDArray[np.float32]] = field(init=False, factory=dict)
+    _assignments: dict[str, NDArray[np.float32] | None] = field(init=False, factory=dict)
+
+    def embeddings(self, split: str) -> NDArray[np.float32]:
+        """(N, D) pooled features in evaluation mode, read-only; computed once and kept.
+
+        Raises:
+            UserError: The split does not exist or is empty, or embeddings are not finite.
+        """
+        if split not in self._embeddings:
+            pooled = embed(self.backbone, self.stream(split, np.arange(self._count(split)), _BATCH))
+            pooled.flags.writeable = False  # every evaluator gets the same array
+            self._embeddings[split] = pooled
+        return self._embeddings[split]
+
+    def assignments(self, split: str) -> NDArray[np.float32] | None:
+        """(N, K) cluster probabilities of the method, or ``None`` where it does not cluster."""
+        if split not in self._assignments:
+            self._assignments[split] = self._assigned(split)
+        return self._assignments[split]
+
+    def targets(self, split: str, target: str) -> NDArray[Any]:
+        """(N,) labels of a split.
+
+        Raises:
+            UserError: The data set has no such target, or no such split.
+        """
+        if target not in self.card.targets:
+            known = ", ".join(repr(name) for name in self.card.targets) or "none"
+            raise UserError(f"data set {self.card.name!r} has no target {target!r}; its targets: {known}")
+        self._count(split)
+        return self.source.targets(split, target)
+
+    def draws(self, target: str) -> Sequence[Sequence[Draw]]:
+        """For each label budget of the spec its draws (:func:`label_draws`)."""
+        targets = self.targets("train", target)
+        return label_draws(targets, self.labels, target, classes=len(self.card.targets[target].classes) or None)
+
+    def fresh_encoder(self) -> Backbone:
+        """A copy of the judged encoder in training mode, all of its parameters trainable."""
+        copy = deepcopy(self.backbone).requires_grad_(True)  # a teacher's are not
+        copy.train()
+        return copy
+
+    def stream(self, split: str, index: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
+        """The images at ``index``, scaled, (b, C, H, W) float32 on the device, in that order; of partners the first."""
+        for start in range(0, len(index), batch_size):
+            images = self.source.images(split, index[start : start + batch_size])
+            if self.card.partners > 1:
+                images = images[:, 0]  # (b, P, C, H, W) to (b, C, H, W)
+            yield self.scaling(torch.tensor(images, dtype=torch.float32, device=self.device))
+
+    def rng(self, *key: int | str) -> np.random.Generator:
+        """A generator that depends on ``labels.seed`` and ``key`` alone."""
+        return np.random.default_rng(derive_seed(self.labels.seed, *key))
+
+    def picture(self, name: str, image: NDArray[np.float32]) -> None:
+        """Hand a picture on."""
+        self.on_picture(name, image)
+
+    def _count(self, split: str) -> int:
+        known = ", ".join(repr(name) for name in self.card.splits)
+        if split not in self.card.splits:
+            raise UserError(f"data set {self.card.name!r} has no split {split!r}; its splits: {known}")
+        count = self.source.count(split)
+        if not count:
+            raise UserError(f"the split {split!r} of data set {self.card.name!r} has no images; give it some")
+        return count
+
+    def _assigned(self, split: str) -> NDArray[np.float32] | None:
+        if self.assign is None:
+            return None
+        pooled = torch.tensor(self.embeddings(split))
+        with torch.no_grad():
+            rows = [self.assign(batch.to(self.device)) for batch in torch.split(pooled, _BATCH)]
+        kept = [row.float().cpu().numpy() for row in rows if row is not None]
+        return np.concatenate(kept) if kept else None

@@ -28,16 +28,24 @@ class ObserverHooks:
     """Hooks of an observer, which is an instance built for one run. All are optional; none may change the run."""
 
     @hookspec
-    def run_started(self, folder: Path, spec: Mapping[str, Any], steps: int, step: int) -> None:
-        """A run starts (or continues after ``step`` of ``steps``) in ``folder``; ``spec`` is the resolved spec."""
+    def run_started(self, folder: Path, spec: Mapping[str, Any]) -> None:
+        """A run starts, or continues, in ``folder``; ``spec`` is the resolved spec."""
 
     @hookspec
     def phase(self, name: str) -> None:
         """The run turns to something else: "data", "training", "evaluation"."""
 
     @hookspec
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Scalars after training step ``step`` (counted from 1)."""
+    def progress(self, done: int, total: int | None) -> None:
+        """Work of a phase other than training: ``done`` of ``total`` samples or tasks."""
+
+    @hookspec
+    def training_started(self, steps: int, step: int) -> None:
+        """Training starts, or continues after ``step`` of ``steps``; what was seen of later steps is void."""
+
+    @hookspec
+    def scalars(self, step: int, steps: int, values: Mapping[str, float]) -> None:
+        """Scalars after training step ``step`` of ``steps`` (counted from 1)."""
 
     @hookspec
     def picture(self, name: str, image: Any, step: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ class Feed:
         """Open nothing yet; ``seed`` is the run's."""
         self.shards, self.pipeline, self.facts, self.world = shards, pipeline, facts, world
         self.device, self.seed = device, seed
-        self._counts = [shard.count for shard in shards.manifest.splits["train"]]
+        self._counts = shards.counts("train")
         self._meta = {name: shards.meta("train", name) for name in NUISANCES}
 
     def steps(self, start: int, method: Method) -> Iterator[tuple[int, list[Views]]]:
@@ -41,7 +42,7 @@ class Feed:
             order = self._order(epoch, method.sampling_weights())
             first = max(start - epoch * per_epoch, 0)
             batches = (self._own(order, step) for step in range(first, per_epoch))
-            with read_ahead(self._read, batches) as images:
+            with closing(read_ahead(self._read, batches)) as images:
                 for step, batch in enumerate(images, start=epoch * per_epoch + first):
                     yield step, [self._views(step, number, *part) for number, part in enumerate(self._cut(*batch))]
 

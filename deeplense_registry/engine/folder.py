@@ -50,7 +50,7 @@ class RunFolder:
         Raises:
             UserError: It is damaged or of another version.
         """
-        manifest = read_json(self.path / "manifest.json")
+        manifest: dict[str, Any] | None = read_json(self.path / "manifest.json")
         if manifest is not None and manifest.get("format") != FORMAT:
             raise UserError(
                 f"{self.path}/manifest.json: format {manifest.get('format')}, but this version reads {FORMAT}; "

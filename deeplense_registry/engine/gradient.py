@@ -118,11 +118,19 @@ def _rows(gradient: Tensor | None, rows: slice) -> Tensor:
 
 @contextmanager
 def spared_statistics(module: nn.Module) -> Iterator[None]:
-    """Leave batch norm's running statistics as they are: a second run of a micro-batch must not count twice."""
+    """Leave batch norm's running statistics as they are: a second run of a micro-batch must not count twice.
+
+    The buffers themselves are put aside and copies take their place: writing back would change tensors that a graph
+    still refers to.
+    """
     norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-    buffers = [buffer for norm in norms for buffer in norm.buffers()]
-    before = [buffer.clone() for buffer in buffers]
-    yield
-    with torch.no_grad():
-        for buffer, value in zip(buffers, before, strict=True):
-            buffer.copy_(value)
+    kept = [(norm, dict(norm.named_buffers(recurse=False))) for norm in norms]
+    for norm, buffers in kept:
+        for name, buffer in buffers.items():
+            setattr(norm, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for norm, buffers in kept:
+            for name, buffer in buffers.items():
+                setattr(norm, name, buffer)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -76,6 +78,7 @@ class Run:
         """Data, training, evaluation; the manifest tells how far it came."""
         self.folder.write_spec(self.cell)
         self._publish("running")
+        self.observers.run_started(folder=self.folder.path, spec=self.cell.resolved)
         status = "failed"
         try:
             self._prepare()
@@ -92,8 +95,8 @@ class Run:
 
     def _prepare(self) -> None:
         """Shards, facts, and the checks that had to wait for them."""
-        shards_folder = materialise(self.cell.dataset, processes=max(self.cell.execute.processes, 1))
-        self.shards = ShardSet.open(shards_folder)
+        self.observers.phase(name="data")
+        self.shards = ShardSet.open(self._shards_folder())
         card, train = self.shards.card, self.cell.train
         images = self.shards.count("train")
         self.facts = RunFacts(
@@ -110,20 +113,27 @@ class Run:
         self.scaling = Scaling(self.cell.flux, self.shards.statistics)
         self.checkpoints = Checkpoints(self.folder.checkpoints, self.cell.train_digest, train.keep_checkpoints)
 
+    def _shards_folder(self) -> Path:
+        """Where the shards lie, built unless they are there; their bytes do not depend on how many build them."""
+        dataset = self.cell.dataset
+        if dataset.row is None:
+            return Path(dataset.options.path)
+        report = partial(_report, self.observers)
+        return materialise(dataset, processes=len(os.sched_getaffinity(0)), progress=report)
+
     def _method(self) -> Method:
         """The method, newly initialised: the same weights for the same seed, whatever happened before."""
         torch.manual_seed(derive_seed(self.cell.seed, "init"))
         make_backbone = partial(_make(self.cell.backbone), shape=self.facts.shape)
         method: Method = _make(self.cell.method)(make_backbone=make_backbone, facts=self.facts)
-        return method.to(self.device)
+        return method.to(torch.device(self.device))
 
     def _train(self, stop: Callable[[], bool]) -> None:
         method = self._method()
         optimisation = Optimisation(method, chosen_recipe(method, self.cell.train), self.facts)
         start = self.checkpoints.restore(method, optimisation.optimiser) or 0
-        self.observers.run_started(folder=self.folder.path, spec=self.cell.resolved, steps=self.facts.steps, step=start)
+        self.observers.training_started(steps=self.facts.steps, step=start)
         if start < self.facts.steps:
-            self.observers.phase(name="training")
             self._trainer(method, optimisation, stop).run(start)
         about = {"train_digest": self.cell.train_digest, "dataset": self.shards.card.name}
         save_encoder(self.folder, method.encoder(), self.cell.backbone, self.facts.shape, self.scaling, about)
@@ -192,13 +202,13 @@ class Run:
 
     def _judge(self, encoder: str, method: Method) -> Iterator[Measurement]:
         bench = EncoderBench(
-            method.encoder(),
-            encoder,
-            self.shards.card,
-            self.shards,
+            backbone=method.encoder(),
+            encoder=encoder,
+            card=self.shards.card,
+            source=self.shards,
             scaling=self.scaling,
             labels=self.cell.labels,
-            device=self.device,
+            device=torch.device(self.device),
             assign=method.assign,
             on_picture=self._picture,
         )
@@ -233,11 +243,16 @@ class Run:
         )
 
 
+def _report(observers: Observers, done: int, total: int | None) -> None:
+    observers.progress(done=done, total=total)
+
+
 def _make(instance: Instance) -> Callable[..., Any]:
     """The constructor of a spec's instance, its options given."""
     if instance.row is None:
         raise UserError(f"{instance.name} is built in and is not constructed")
-    return partial(load_factory(instance.row), instance.options)
+    factory: Callable[..., Any] = load_factory(instance.row)
+    return partial(factory, instance.options)
 
 
 def _backbone_facts(instance: Instance, shape: ImageShape) -> BackboneFacts:

@@ -87,7 +87,8 @@ class Trainer:
             self.method.after_step(progress)
         self._pace.tick()
         if (step + 1) % self.train.log_every == 0 or step + 1 == self.facts.steps:
-            self.observers.scalars(step=step + 1, values=self._scalars(progress, loss, norm))
+            values = self._scalars(progress, loss, norm)
+            self.observers.scalars(step=step + 1, steps=self.facts.steps, values=values)
 
     def _guard(self, step: int, loss: Loss, norm: Tensor) -> None:
         """A single NaN would poison every weight: stop before the optimiser sees it."""

@@ -1,1 +1,35 @@
 """What a run is. Torch-free."""
+
+from .expand import expand
+from .facts import cell_faults, check_facts, run_facts
+from .load import load_spec, structure_options
+from .model import Cell, Instance, Spec, digest_of
+from .problems import Problem, SpecError
+from .schema import json_schema
+from .tables import ExecuteTable, FluxTable, LabelsTable, RunTable, ShardsOptions, TrainTable, ViewsTable
+from .write import annotated, to_toml
+
+__all__ = [
+    "Cell",
+    "ExecuteTable",
+    "FluxTable",
+    "Instance",
+    "LabelsTable",
+    "Problem",
+    "RunTable",
+    "ShardsOptions",
+    "Spec",
+    "SpecError",
+    "TrainTable",
+    "ViewsTable",
+    "annotated",
+    "cell_faults",
+    "check_facts",
+    "digest_of",
+    "expand",
+    "json_schema",
+    "load_spec",
+    "run_facts",
+    "structure_options",
+    "to_toml",
+]

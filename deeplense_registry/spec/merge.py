@@ -44,10 +44,16 @@ def _instances(parent: Document, child: Document, keep: bool) -> dict[str, Any]:
     merged = dict(parent) if keep else {}
     for name, table in child.items():
         inherited = parent.get(name)
-        both = isinstance(table, dict) and isinstance(inherited, dict)
-        same = both and table.get("use", inherited.get("use", name)) == inherited.get("use", name)
-        merged[name] = _deep(inherited, table) if same else table
+        if isinstance(table, dict) and isinstance(inherited, dict):
+            merged[name] = _instance(name, inherited, table)
+        else:
+            merged[name] = table
     return merged
+
+
+def _instance(name: str, parent: Document, child: Document) -> Document:
+    use = parent.get("use", name)
+    return _deep(parent, child) if child.get("use", use) == use else child
 
 
 def _deep(parent: Document, child: Document) -> dict[str, Any]:

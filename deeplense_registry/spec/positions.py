@@ -78,7 +78,8 @@ class _Scanner:
         path = self.keys(())
         if is_row:
             self.rows[path] = self.rows.get(path, -1) + 1
-            self.spots[(*path, self.rows[path])] = self.spots[path]
+            span = self.span(self.tokens[self.at - 1].start(), self.tokens[self.at - 1].end())
+            self.spots[(*path, self.rows[path])] = Spot(span, span)
             path = (*path, self.rows[path])
         self.at += 1 + is_row
         return path
@@ -90,11 +91,11 @@ class _Scanner:
             path = (*path, _name(token))
             span = self.span(token.start(), token.end())
             self.spots.setdefault(path, Spot(span, span))
-            if path in self.rows:
-                path = (*path, self.rows[path])
             if not self.next_is("."):
                 return path
             self.at += 1
+            if path in self.rows:  # what follows belongs to the latest row
+                path = (*path, self.rows[path])
 
     def pair(self, table: Key) -> None:
         """``key = value``."""

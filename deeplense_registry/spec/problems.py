@@ -35,12 +35,12 @@ class Fault:
         return Fault((key, *self.path), self.text, self.on_key)
 
 
-class Faults(Exception):  # noqa: N818 - a bundle of values on its way up
-    """Faults found while a value was structured."""
+class Faults(UserError):  # noqa: N818 - a bundle of values on its way up
+    """Faults found in a table, on their way to where their lines are known."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        super().__init__("; ".join(fault.text for fault in (faults := tuple(faults))))
-        self.faults = faults
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(f"{dotted(fault.path)}: {fault.text}" for fault in faults))
+        self.faults = tuple(faults)
 
 
 @frozen(kw_only=True)
@@ -69,7 +69,7 @@ class Problem:
         head = f"{place}: {self.path}" if self.path else place
         first, *rest = self.text.splitlines()
         if self.line is not None:
-            head += f"\n{self.line:>5} | {self.source}"
+            head += f"\n{self.line:>5} | {self.source}".rstrip()
             first = f"{' ' * self.column}{'^' * max(self.length, 1)} {first}"
         return "\n".join([head, f"      | {first}", *(f"      | {line}" for line in rest)])
 

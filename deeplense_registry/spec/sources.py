@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,10 @@ class Sources:
 
     def origin(self, path: Key) -> str:
         """``file:line`` or ``--set key=value`` of a value, or ``default``."""
-        for layer in self.layers:
-            if _has(layer.document, path):
-                spot = _spot(layer, path)
-                return f"{layer.name}:{spot.key.line}" if spot else layer.name
-        return "default"
+        if not _has(self.document, path):
+            return "default"
+        layer, spot = self._find(path)
+        return f"{layer.name}:{spot.key.line}" if spot else layer.name
 
     def order(self, fault: Fault) -> tuple[int, int]:
         """For sorting faults as a reader meets them: the spec, its parents, ``--set``."""
@@ -68,10 +68,11 @@ class Sources:
         return (self.layers.index(layer) if layer.lines else len(self.layers), spot.key.line if spot else 0)
 
     def _find(self, path: Key) -> tuple[Layer, Spot | None]:
-        for length in range(len(path), 0, -1):
+        prefixes = (path[:length] for length in range(len(path), 0, -1))
+        for prefix in filter(partial(_has, self.document), prefixes):  # a layer may hold what another one discarded
             for layer in self.layers:
-                if _has(layer.document, path[:length]):
-                    return layer, _spot(layer, path[:length])
+                if _has(layer.document, prefix):
+                    return layer, _spot(layer, prefix)
         return next(layer for layer in self.layers if layer.lines), None
 
 
@@ -102,13 +103,15 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     """
     name, equals, value = text.partition("=")
     try:
-        keys, nested = [], tomllib.loads(f"{name.strip()} = 0") if equals else {}
+        keys: list[str] = []
+        nested: Any = tomllib.loads(f"{name.strip()} = 0") if equals else {}
         while isinstance(nested, dict):
             (key,) = nested
             keys.append(key)
             nested = nested[key]
-    except ValueError:
-        raise SpecError([Problem(origin=f"--set {text}", path="", text="write --set KEY=VALUE, KEY like train.epochs")])
+    except ValueError as error:
+        advice = "write --set KEY=VALUE, KEY like train.epochs"
+        raise SpecError([Problem(origin=f"--set {text}", path="", text=advice)]) from error
     return tuple(keys), _value(value)
 
 
@@ -127,7 +130,7 @@ def _chain(path: Path) -> list[Layer]:
     while "extends" in layers[-1].document:
         child, parent = layers[-1], layers[-1].document["extends"]
         if not isinstance(parent, str):
-            raise _unusable(child, "one file may be named, as a string: extends = \"base.toml\"")
+            raise _unusable(child, 'one file may be named, as a string: extends = "base.toml"')
         path = path.parent / parent
         if path.resolve() in seen:
             raise _unusable(child, f"{path} extends itself, by way of {' and '.join(one.name for one in layers)}")
@@ -152,7 +155,7 @@ def _read(path: Path, child: Layer | None) -> Layer:
 
 
 def _syntax(layer: Layer, message: str) -> Problem:
-    """tomllib gives the place within its message only."""
+    """A syntax error; tomllib gives the place within its message only."""
     where = _WHERE.search(message)
     line, column = (int(where[1]), int(where[2])) if where else (len(layer.lines), len(layer.lines[-1]) + 1)
     text = _WHERE.sub("", message).replace(" (at end of document)", " at the end of the file")

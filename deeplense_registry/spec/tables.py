@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
+import attrs
 from attrs import frozen, validators
 
 from ..components.options import option, ordered
@@ -129,3 +131,57 @@ class ExecuteTable:
         "Who watches: built in are tensorboard, progress and log; plugins add others.",
         ("tensorboard", "progress", "log"),
     )
+
+
+_FETCHED = ("http", "https", "s3", "gs", "gcs", "hf", "file")
+_COMMANDS = ("pipe", "exec", "shell", "cmd", "ssh")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(//)?", re.IGNORECASE)
+
+
+def _data(_: object, __: object, value: str) -> None:
+    """A folder, or a URL that is fetched; never a command, also not behind ``::`` (fsspec chains those)."""
+    if not value:
+        raise ValueError("'path' is empty; give the folder or URL of shards")
+    for link in value.split("::"):
+        scheme = _SCHEME.match(link.strip())
+        if scheme is None or (scheme[2] and scheme[1].lower() in _FETCHED):
+            continue
+        command = scheme[1].lower() in _COMMANDS
+        what = "is a command, not data" if command else f'has the unsupported scheme "{scheme[1]}:"'
+        raise ValueError(f'"{value}" {what}; give the folder or URL of shards')
+
+
+@frozen
+class ShardsOptions:
+    """``[dataset.NAME] use = "shards"``: shards that exist, built into the core."""
+
+    path: str = option(f"Folder of shards, or a URL ({', '.join(_FETCHED)}).", attrs.NOTHING, _data)
+
+
+@frozen
+class ExcludeTable:
+    """``[[exclude]]``: cells to leave out: those that match every key given."""
+
+    dataset: str | None = option("Name of a dataset table.", None)
+    method: str | None = option("Name of a method table.", None)
+    backbone: str | None = option("Name of a backbone table.", None)
+    seed: int | None = option("One of run.seeds.", None)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.given():
+            raise ValueError("an exclude without a key leaves nothing; give dataset, method, backbone or seed")
+
+    def given(self) -> dict[str, Any]:
+        """The keys given."""
+        return attrs.asdict(self, filter=lambda _, value: value is not None)
+
+
+CORE_TABLES: dict[str, type[Any]] = {
+    "run": RunTable,
+    "views": ViewsTable,
+    "flux": FluxTable,
+    "train": TrainTable,
+    "labels": LabelsTable,
+    "execute": ExecuteTable,
+}
+"""The core's tables by name; the tables of components are in :data:`.merge.COMPONENT_TABLES`."""

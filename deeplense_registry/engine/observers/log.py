@@ -18,16 +18,21 @@ class Log:
     """Appends a line for each event; a continued run first drops what lies after the step it continues from."""
 
     @hookimpl
-    def run_started(self, folder: Path, steps: int, step: int) -> None:
+    def run_started(self, folder: Path) -> None:
         """Open the log."""
         self._path = folder / "log.jsonl"
-        write_bytes(self._path, b"".join(_kept(self._path, step)))
-        self._write({"event": "started", "step": step, "steps": steps})
+        self._write({"event": "started"})
 
     @hookimpl
     def phase(self, name: str) -> None:
         """Note what the run turns to."""
         self._write({"event": "phase", "name": name})
+
+    @hookimpl
+    def training_started(self, steps: int, step: int) -> None:
+        """Drop what an earlier process logged of later steps."""
+        write_bytes(self._path, b"".join(_kept(self._path, step)))
+        self._write({"event": "training", "step": step, "steps": steps})
 
     @hookimpl
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -52,7 +57,5 @@ class Log:
 
 def _kept(path: Path, step: int) -> list[bytes]:
     """The lines of an earlier process up to ``step``; a last line cut off by a kill goes too."""
-    if not path.exists():
-        return []
     lines = [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
     return [line for line in lines if json.loads(line).get("step", 0) <= step]

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -24,38 +23,33 @@ class ProgressBar:
         """Write to standard error, which leaves standard output to results."""
         self._console = Console(file=sys.stderr)
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._last = 0.0
+        self._first, self._start, self._last = 0, 0.0, 0.0
 
     @hookimpl
-    def run_started(self, folder: Path, steps: int, step: int) -> None:
-        """Say what starts or continues."""
-        self._steps, self._first, self._start = steps, step, time.monotonic()
-        begun = f"continues after step {step} of {steps}" if step else f"{steps} steps"
-        self._console.print(f"[bold]{folder.name}[/bold]: {begun}", highlight=False)
+    def run_started(self, folder: Path) -> None:
+        """Say what starts."""
+        self._console.print(f"[bold]{folder.name}[/bold]", highlight=False)
 
     @hookimpl
     def phase(self, name: str) -> None:
-        """Begin or end the bar."""
-        self._close()
-        self._console.print(f"  {name}", highlight=False, style="dim")
-        if name == "training":
-            self._start = time.monotonic()
-            self._open()
+        """Say what the run turns to."""
+        self._begin(name, 0)
 
     @hookimpl
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+    def training_started(self, steps: int, step: int) -> None:
+        """Say where training starts."""
+        self._begin(f"training, continued after step {step} of {steps}" if step else "training", step)
+
+    @hookimpl
+    def progress(self, done: int, total: int | None) -> None:
         """Move the bar."""
-        text = f"loss {values.get('loss', float('nan')):.3f}  {values.get('images_per_second', 0):.0f} images/s"
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=step, description=text)
-        elif time.monotonic() - self._last > LINE_SECONDS or step == self._steps:
-            self._last = time.monotonic()
-            self._console.print(f"  step {step}/{self._steps}  {text}  {self._left(step)} left", highlight=False)
+        self._move(done, total, "")
 
     @hookimpl
-    def measurement(self, measurement: Any) -> None:
-        """Show nothing: results have their table."""
+    def scalars(self, step: int, steps: int, values: Mapping[str, float]) -> None:
+        """Move the bar, with loss and throughput."""
+        text = f"loss {values['loss']:.3f}  {values['images_per_second']:.0f} images/s"
+        self._move(step, steps, text)
 
     @hookimpl
     def run_ended(self, status: str) -> None:
@@ -63,19 +57,33 @@ class ProgressBar:
         self._close()
         self._console.print(f"  {status}", highlight=False)
 
-    def _open(self) -> None:
+    def _begin(self, what: str, first: int) -> None:
+        self._close()
+        self._console.print(f"  {what}", highlight=False, style="dim")
+        self._first, self._start, self._last = first, time.monotonic(), time.monotonic()
+
+    def _move(self, done: int, total: int | None, text: str) -> None:
         if self._console.is_terminal:
-            columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TextColumn("{task.description}"))
-            self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
-            self._task = self._bar.add_task("", total=self._steps, completed=self._first)
-            self._bar.start()
+            self._bar = self._bar or self._open()
+            self._bar.update(TaskID(0), completed=done, total=total, description=text)
+        elif time.monotonic() - self._last > LINE_SECONDS or done == total:
+            self._last = time.monotonic()
+            self._console.print(f"  {done}/{total or '?'}  {text}  {self._left(done, total)}", highlight=False)
+
+    def _open(self) -> Progress:
+        columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TextColumn("{task.description}"))
+        bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
+        bar.add_task("", completed=self._first)
+        bar.start()
+        return bar
 
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
-    def _left(self, step: int) -> str:
-        done = step - self._first
-        seconds = (time.monotonic() - self._start) / max(done, 1) * (self._steps - step)
-        return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    def _left(self, done: int, total: int | None) -> str:
+        if total is None or done <= self._first:
+            return ""
+        seconds = int((time.monotonic() - self._start) / (done - self._first) * (total - done))
+        return f"{seconds // 60}:{seconds % 60:02d} left"

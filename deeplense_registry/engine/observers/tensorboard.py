@@ -16,46 +16,60 @@ class TensorBoard:
     """Writes event files into ``tensorboard/`` of the run's folder, one run a cell."""
 
     def __init__(self) -> None:
-        """Begin with no measurements."""
+        """Begin with no measurements and no file."""
         self._headlines: dict[str, float] = {}
+        self._writers: list[SummaryWriter] = []  # empty until training starts
 
     @hookimpl
-    def run_started(self, folder: Path, spec: Mapping[str, Any], step: int) -> None:
-        """Open an event file; events of an earlier process after ``step`` are hidden."""
-        self._options = flat(spec)
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+    def run_started(self, folder: Path, spec: Mapping[str, Any]) -> None:
+        """Keep what the file and its end will need."""
+        self._folder, self._options = folder, flat(spec)
+
+    @hookimpl
+    def training_started(self, step: int) -> None:
+        """Open an event file; what an earlier process wrote of steps after ``step`` is hidden."""
+        purge = step + 1 if step else None
+        self._writers = [SummaryWriter(str(self._folder / "tensorboard"), purge_step=purge)]
 
     @hookimpl
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """A curve each."""
-        for name, value in values.items():
-            self._writer.add_scalar(f"train/{name}", value, step)
+        for writer in self._writers:
+            for name, value in values.items():
+                writer.add_scalar(f"train/{name}", value, step)
 
     @hookimpl
     def picture(self, name: str, image: Any, step: int) -> None:
         """A picture."""
-        self._writer.add_image(name, image, step, dataformats="HW" if image.ndim == 2 else "HWC")
+        for writer in self._writers:
+            writer.add_image(name, image, step, dataformats="HW" if image.ndim == 2 else "HWC")
 
     @hookimpl
     def measurement(self, measurement: Any) -> None:
         """A point on the curve of the metric against the number of labels."""
         one = measurement
-        parts = (one.evaluator, one.target, one.metric, one.encoder)
-        name = "/".join(part for part in parts if part)
-        self._writer.add_scalar(f"evaluation/{name}", one.value, one.labels)
+        name = "/".join(part for part in (one.evaluator, one.target, one.metric, one.encoder) if part)
+        for writer in self._writers:
+            writer.add_scalar(f"evaluation/{name}", one.value, one.labels)
         if one.encoder == "trained":
             self._headlines[f"metric/{one.evaluator}/{one.target}/{one.metric}/{one.labels}"] = one.value
 
     @hookimpl
     def run_ended(self, status: str) -> None:
         """Write hyper-parameters and headlines, and close the file."""
-        if self._headlines:
-            for summary in hparams(self._options, self._headlines):  # type: ignore[no-untyped-call]
-                self._writer._get_file_writer().add_summary(summary)  # add_hparams would open a second run
-            for name, value in self._headlines.items():
-                self._writer.add_scalar(name, value)
-        self._writer.add_text("status", status)
-        self._writer.close()
+        for writer in self._writers:
+            writer.add_text("status", status)
+            self._write_headlines(writer)
+            writer.close()
+
+    def _write_headlines(self, writer: SummaryWriter) -> None:
+        if not self._headlines:
+            return
+        for summary in hparams(self._options, self._headlines):  # type: ignore[no-untyped-call]
+            file = writer._get_file_writer()  # type: ignore[no-untyped-call]  # add_hparams would open a second run
+            file.add_summary(summary)
+        for name, value in self._headlines.items():
+            writer.add_scalar(name, value)
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:

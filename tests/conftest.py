@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin_factory import make_plugin
+from plugin_factory import make_plugin
 
 SKY = """
     @frozen

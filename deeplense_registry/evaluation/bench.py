@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..components import DatasetCard, UserError, derive_seed
 from ..interfaces import Backbone, Bench, Draw
-from ..spec.tables import LabelsTable
+from ..spec import LabelsTable
 from .draws import label_draws
 from .embeddings import embed
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..components import UserError, derive_seed
 from ..interfaces import Draw
-from ..spec.tables import LabelsTable
+from ..spec import LabelsTable
 
 Index = NDArray[np.int64]
 

@@ -43,7 +43,8 @@ def interval(
     scores, less the variance that each draw shares with the images (estimated from the same bootstrap, else counted
     twice); its quantile widens it for few draws, where resampling draws would be too narrow. The two parts are joined
     in quadrature on each side (Zou and Donner 2008, Statistics in Medicine 27, 1693, equation 5). With Gaussian effects
-    simulated coverage is 92 to 98 % from 2 draws up. A single draw leaves the part of the images alone.
+    simulated coverage is 93 to 96 % at 5 and 10 draws, and 91 to 98 % at 2. A single draw leaves the part of the images
+    alone.
 
     A resample that lacks one of the classes of ``truth`` is drawn again, since averages over classes are undefined on
     it: the interval is that of test sets which have every class.
@@ -62,7 +63,7 @@ def interval(
     scores = np.array([metric(truth, prediction) for prediction in predictions])  # (n,)
     value = float(scores.mean())
     replicates = _bootstrap(metric, truth, predictions, rng, resamples)  # (R, n)
-    low, high = np.quantile(replicates.mean(1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(replicates.mean(1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="weibull")
     draws = _half_width_of_draws(scores, replicates)
     return Interval(
         value,

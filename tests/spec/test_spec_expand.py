@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deeplense_registry.components import DatasetFacts, ImageShape
 from deeplense_registry.spec import Cell, SpecError, check_facts, expand, load_spec, run_facts, to_toml
-from tests.plugin_factory import make_plugin
+from plugin_factory import make_plugin
 
 ONE = "[dataset.sky]\n[method.pair]\n[backbone.net]\n[train]\nbatch_size = 20\n"
 

@@ -9,7 +9,7 @@ import pytest
 
 from deeplense_registry.spec import SpecError, expand, load_spec, structure_options
 from deeplense_registry.spec.tables import TrainTable
-from tests.plugin_factory import make_plugin
+from plugin_factory import make_plugin
 from tests.spec.messages import neutral
 
 BAD = Path(__file__).parent / "bad"

@@ -15,7 +15,7 @@ from attrs import Factory, field, frozen, validators
 from deeplense_registry.components import option
 from deeplense_registry.spec import json_schema, load_spec
 from deeplense_registry.spec.schema import class_schema
-from tests.plugin_factory import make_plugin
+from plugin_factory import make_plugin
 
 BAD = Path(__file__).parent / "bad"
 BEYOND = {

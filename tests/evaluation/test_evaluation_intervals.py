@@ -1,0 +1,133 @@
+"""Intervals over draws and test images, and the metrics' names."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from deeplense_registry import UserError
+from deeplense_registry.evaluation import METRICS, interval
+
+
+def mean(truth, prediction):
+    return float(prediction.mean())
+
+
+def trial(rng, draws, spread_draws, spread_own, images=100, resamples=200):
+    """An interval of a mean of 0 whose Gaussian error has parts of the draw, of the image (1), and of both."""
+    shared = rng.normal(size=images) * images**0.5
+    predictions = [
+        rng.normal() * spread_draws + shared + rng.normal(size=images) * spread_own * images**0.5 for _ in range(draws)
+    ]
+    return interval(mean, np.zeros(images), predictions, rng, resamples=resamples)
+
+
+def coverage(draws, spread_draws, spread_own, trials, **sizes):
+    rng = np.random.default_rng(5)
+    found = [trial(rng, draws, spread_draws, spread_own, **sizes) for _ in range(trials)]
+    return np.mean([one.low <= 0 <= one.high for one in found])
+
+
+@pytest.mark.parametrize(("draws", "spread_draws", "spread_own"), [(1, 0, 0), (2, 1, 1), (5, 2, 0.5)])
+def test_the_interval_covers(draws, spread_draws, spread_own):
+    assert 0.9 <= coverage(draws, spread_draws, spread_own, 150, resamples=100) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("draws", "least", "most"), [(2, 0.89, 0.995), (5, 0.92, 0.975), (10, 0.92, 0.975)])
+@pytest.mark.parametrize(("spread_draws", "spread_own"), [(0, 1), (1, 0), (1, 1), (3, 1), (0.3, 0.5)])
+def test_coverage_is_nominal_over_many_trials(draws, least, most, spread_draws, spread_own):
+    assert least <= coverage(draws, spread_draws, spread_own, 1000) <= most
+
+
+def test_few_draws_widen_it():
+    widths = {}
+    for draws in (2, 10):
+        rng = np.random.default_rng(0)
+        found = [trial(rng, draws, 1, 0) for _ in range(20)]
+        widths[draws] = np.mean([one.high - one.low for one in found])
+    assert widths[2] > 2 * widths[10]
+
+
+def test_it_shrinks_with_the_test_set():
+    rng = np.random.default_rng(0)
+    width = {}
+    for images in (100, 1600):
+        truth = rng.integers(0, 2, images)
+        found = interval(METRICS["accuracy"].score, truth, [rng.random((images, 2))], rng)
+        assert found.low < found.value < found.high
+        width[images] = found.high - found.low
+    assert 2.5 < width[100] / width[1600] < 6  # 4 by the square root
+
+
+def test_one_draw_gives_the_percentile_bootstrap_of_the_test_images():
+    truth = np.random.default_rng(0).normal(size=50)
+    prediction = truth + np.random.default_rng(1).normal(size=50)
+    found = interval(METRICS["mae"].score, truth, [prediction], np.random.default_rng(2), resamples=99)
+    rng = np.random.default_rng(2)
+    rows = [rng.integers(50, size=50) for _ in range(99)]
+    low, high = np.quantile([np.abs(truth[i] - prediction[i]).mean() for i in rows], [0.025, 0.975], method="weibull")
+    assert found == pytest.approx((np.abs(truth - prediction).mean(), low, high))
+
+
+def test_it_stays_within_the_metric_and_repeats_itself():
+    truth = np.random.default_rng(0).integers(0, 2, 60)
+    good, poor = np.eye(2)[truth], np.random.default_rng(3).random((60, 2))
+    accuracy = METRICS["accuracy"]
+    first, again = (
+        interval(accuracy.score, truth, [good, poor], np.random.default_rng(1), bounds=accuracy.bounds) for _ in "ab"
+    )
+    assert first == again
+    assert first.low == 0.0  # two draws as different as these say nothing
+    assert first.high == 1.0
+    perfect = interval(accuracy.score, truth, [good, good], np.random.default_rng(1), bounds=accuracy.bounds)
+    assert perfect == (1.0, 1.0, 1.0)
+
+
+def test_a_resample_without_a_class_is_drawn_again():
+    truth = np.array([0] * 30 + [1] * 2)
+    seen = []
+
+    def classes(truth, prediction):
+        seen.append(len(np.unique(truth)))
+        return 0.0
+
+    interval(classes, truth, [truth], np.random.default_rng(0))
+    assert set(seen) == {2}
+
+
+def test_classes_too_rare_for_any_resample_are_an_error():
+    truth = np.arange(40)
+    with pytest.raises(UserError, match=r"40 labelled test images, 1 belong to the rarest of 40 classes"):
+        interval(mean, truth, [truth], np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_metrics_of_classes_are_scikit_learns(classes):
+    rng = np.random.default_rng(0)
+    truth, probabilities = rng.integers(0, classes, 200), rng.dirichlet(np.ones(classes), 200)
+    score = {name: metric.score(truth, probabilities) for name, metric in METRICS.items() if metric.kind == "class"}
+    likeliest = probabilities.argmax(1)
+    binary = classes == 2
+    auroc = sk.roc_auc_score(truth, probabilities[:, 1] if binary else probabilities, multi_class="ovr")
+    assert score["auroc"] == pytest.approx(auroc)
+    assert score["accuracy"] == pytest.approx((truth == likeliest).mean())
+    recalls = [(likeliest[truth == k] == k).mean() for k in range(classes)]
+    assert score["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    assert score["f1"] == pytest.approx(sk.f1_score(truth, likeliest, average="macro"))
+
+
+def test_metrics_of_quantities_are_by_their_formulas():
+    rng = np.random.default_rng(0)
+    truth, values = rng.normal(size=100), rng.normal(size=100)
+    error = truth - values
+    assert METRICS["mae"].score(truth, values) == pytest.approx(np.abs(error).mean())
+    assert METRICS["rmse"].score(truth, values) == pytest.approx((error**2).mean() ** 0.5)
+    assert METRICS["r2"].score(truth, values) == pytest.approx(1 - (error**2).sum() / (truth.var() * 100))
+
+
+@pytest.mark.parametrize("name", ["auroc", "balanced_accuracy", "f1"])
+def test_an_average_over_classes_needs_each(name):
+    truth = np.array([0, 0, 2])
+    with pytest.raises(UserError, match="class 1 has none among the 3"):
+        METRICS[name].score(truth, np.full((3, 3), 1 / 3))
+    assert METRICS["accuracy"].score(truth, np.eye(3)[truth]) == 1.0

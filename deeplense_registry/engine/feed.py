@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..components import RunFacts, derive_seed
+from ..components import derive_seed
 from ..interfaces import Method, Views, World
-from ..shards import ShardSet, epoch_order, read_ahead, weighted_order
+from ..shards import epoch_order, read_ahead, weighted_order
 from ..views import Pipeline
+from .session import Session
 
 WINDOW_BYTES = 4 * 2**30
 WINDOW_SHARDS = 16
@@ -26,14 +26,12 @@ NUISANCES = ("noise", "psf_sigma", "ebv")
 class Feed:
     """Reads the training split in an order that is a pure function of (shards, seed, epoch)."""
 
-    def __init__(
-        self, shards: ShardSet, pipeline: Pipeline, facts: RunFacts, world: World, *, device: str, seed: int
-    ) -> None:
-        """Open nothing yet; ``seed`` is the run's."""
-        self.shards, self.pipeline, self.facts, self.world = shards, pipeline, facts, world
-        self.device, self.seed = device, seed
-        self._counts = shards.counts("train")
-        self._meta = {name: shards.meta("train", name) for name in NUISANCES}
+    def __init__(self, session: Session, pipeline: Pipeline, world: World) -> None:
+        """Open nothing yet."""
+        self.shards, self.facts, self.device = session.shards, session.facts, session.device
+        self.pipeline, self.world, self.seed = pipeline, world, session.cell.seed
+        self._counts = self.shards.counts("train")
+        self._meta = {name: self.shards.meta("train", name) for name in NUISANCES}
 
     def steps(self, start: int, method: Method) -> Iterator[tuple[int, list[Views]]]:
         """Step numbers from ``start`` to the end of the run, each with the views of this process's micro-batches."""
@@ -42,7 +40,7 @@ class Feed:
             order = self._order(epoch, method.sampling_weights())
             first = max(start - epoch * per_epoch, 0)
             batches = (self._own(order, step) for step in range(first, per_epoch))
-            with closing(read_ahead(self._read, batches)) as images:
+            with read_ahead(self._read, batches) as images:
                 for step, batch in enumerate(images, start=epoch * per_epoch + first):
                     yield step, [self._views(step, number, *part) for number, part in enumerate(self._cut(*batch))]
 

@@ -44,6 +44,16 @@ class RunFolder:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
 
+    @property
+    def error(self) -> Path:
+        """The message of a failure."""
+        return self.path / "error.txt"
+
+    @property
+    def stop_mark(self) -> Path:
+        """Exists while training processes are asked to stop."""
+        return self.path / ".stop"
+
     def manifest(self) -> dict[str, Any] | None:
         """The run's manifest; ``None`` where no run has begun.
 
@@ -86,8 +96,10 @@ class RunFolder:
         write_json(self.path / "measurements.json", [attrs.asdict(one) for one in measurements])
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[int]:
         """Keep other processes out of the folder while a run is at work in it.
+
+        Yields the descriptor of the lock: a child that inherits it keeps the lock should this process be killed.
 
         Raises:
             UserError: Another process is at work here.
@@ -98,7 +110,7 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UserError(f"{self.path}: another process is running this; wait for it or stop it") from error
-            yield
+            yield file.fileno()
 
 
 def read_json(path: Path) -> Any:

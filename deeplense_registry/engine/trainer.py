@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from ..components import RunFacts, UserError
-from ..interfaces import Embed, Loss, Method, Progress, Views, World
+from ..interfaces import Embed, Loss, Method, Progress, Views
 from ..spec.tables import TrainTable
 from .checkpoint import Checkpoints
 from .feed import Feed
-from .gradient import WholeBatch
+from .gradient import Averaged
 from .observers import Observers
 from .optimisation import Optimisation, as_float, zero_grad
 from .pictures import first_views
 from .precision import Precision
+from .reproducible import Reproducible
+from .world import ProcessWorld
 
 
 class Interrupted(Exception):  # noqa: N818  # no error: somebody asked
@@ -37,7 +39,7 @@ class Trainer:
         *,
         train: TrainTable,
         facts: RunFacts,
-        world: World,
+        world: ProcessWorld,
         precision: Precision,
         seed: int,
         embed: Embed,
@@ -48,7 +50,7 @@ class Trainer:
         self.checkpoints, self.observers = checkpoints, observers
         self.train, self.facts, self.stop, self.embed = train, facts, stop, embed
         self.world = world
-        self.gradient = WholeBatch(method, world, precision, seed)
+        self.gradient = (Reproducible if train.reproducible else Averaged)(method, world, precision, seed)
         self._saved = time.monotonic()
         self._pace = Pace(facts.batch_size)
 
@@ -64,11 +66,11 @@ class Trainer:
             if step == start:
                 self.observers.picture(name="views", image=first_views(views[0]), step=step)
             self._step(step, views)
-            if self._due(step + 1):
+            stop = self.world.any(self.stop()) and step + 1 < self.facts.steps
+            if self.world.rank == 0 and (stop or self._due(step + 1)):
                 self.checkpoints.save(step + 1, self.method, self.optimisation.optimiser)
                 self._saved = time.monotonic()
-            if self.stop() and step + 1 < self.facts.steps:
-                self.checkpoints.save(step + 1, self.method, self.optimisation.optimiser)
+            if stop:
                 raise Interrupted(f"stopped after step {step + 1} of {self.facts.steps}")
 
     def _step(self, step: int, views: list[Views]) -> None:
@@ -78,7 +80,7 @@ class Trainer:
         zero_grad(self.method)
         loss, outputs = self.gradient.backward(views, progress)
         with torch.no_grad():
-            self.method.remember(outputs, self.world, progress)
+            self.method.remember(outputs, self.gradient.loss_world, progress)
         norm = self.optimisation.clip()
         self._guard(step, loss, norm)
         self.method.after_backward(progress)
@@ -92,14 +94,14 @@ class Trainer:
 
     def _guard(self, step: int, loss: Loss, norm: Tensor) -> None:
         """A single NaN would poison every weight: stop before the optimiser sees it."""
-        if not bool(torch.isfinite(loss.total) & torch.isfinite(norm)):
+        if self.world.any(not bool(torch.isfinite(loss.total) & torch.isfinite(norm))):
             raise UserError(
                 f"step {step + 1}: the loss is {as_float(loss.total):g} and the gradient's norm {as_float(norm):g}; "
                 'lower train.learning_rate, lengthen train.warmup_epochs, or set train.precision = "fp32"'
             )
 
     def _scalars(self, progress: Progress, loss: Loss, norm: Tensor) -> dict[str, float]:
-        values = {"loss": as_float(loss.total), **{name: as_float(part) for name, part in loss.parts.items()}}
+        values = self._averaged({"loss": loss.total, **loss.parts})
         chance = self.method.chance_level()
         if chance:
             values["loss_over_chance"] = values["loss"] / chance
@@ -109,6 +111,11 @@ class Trainer:
             "weight_decay": self.optimisation.weight_decay(progress),
             "images_per_second": self._pace.rate(),
         }
+
+    def _averaged(self, values: dict[str, Tensor | float]) -> dict[str, float]:
+        """The mean of each over the processes."""
+        own = torch.tensor([as_float(value) for value in values.values()], device=next(self.method.parameters()).device)
+        return dict(zip(values, self.world.mean(own).tolist(), strict=True))
 
     def _due(self, done: int) -> bool:
         """At the end of an epoch, of the run, and after a while in between."""

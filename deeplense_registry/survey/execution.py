@@ -63,5 +63,5 @@ def _run(cell: Cell, folder: RunFolder) -> Outcome:
         text = str(error)
     except Exception:  # one cell's fault must not cost the others
         text = traceback.format_exc()
-    write_bytes(folder.path / "error.txt", text.encode())
+    write_bytes(folder.error, text.encode())
     return Outcome(cell, folder, "failed", text)

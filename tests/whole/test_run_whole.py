@@ -77,7 +77,7 @@ def test_killed_at_random_moments_it_ends_the_same(
     environment: dict[str, str], deeplense, tiny: Path, finished: Path, tmp_path: Path
 ) -> None:
     """kill -9 three times, at moments spread over training, mid-epoch included; then once more to the end."""
-    random_moments = random.Random(7)  # noqa: S311
+    random_moments = random.Random(7)
     command = [sys.executable, "-m", "deeplense_registry", "run", str(tiny), "--runs", str(tmp_path)]
     checkpoints = tmp_path / "tiny" / "simclr-levit" / "checkpoints"
     stops = []
@@ -97,7 +97,7 @@ def newest(checkpoints: Path) -> int:
     return max((int(path.stem.removeprefix("step-")) for path in checkpoints.glob("step-*.json")), default=0)
 
 
-def wait_for_more(checkpoints: Path, process: "subprocess.Popen[bytes]", step: int) -> None:
+def wait_for_more(checkpoints: Path, process: subprocess.Popen[bytes], step: int) -> None:
     deadline = time.monotonic() + 120
     while newest(checkpoints) < step:
         assert time.monotonic() < deadline

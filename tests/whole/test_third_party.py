@@ -51,7 +51,8 @@ def test_it_runs_from_the_spec_of_the_page(deeplense, installed: Path, tmp_path:
     spec = re.search(r"```toml\n(\[run\]\nname = \"barlow\".*?)```", PAGE.read_text(), re.DOTALL)
     assert spec
     (tmp_path / "barlow.toml").write_text(spec.group(1))
-    small = [word for pair in ("train=128", "val=32", "test=32", "size=32") for word in ("--set", f"dataset.lenses.{pair}")]
+    sizes = ("train=128", "val=32", "test=32", "size=32")
+    small = [word for size in sizes for word in ("--set", f"dataset.lenses.{size}")]
     done = deeplense("run", tmp_path / "barlow.toml", "--runs", tmp_path, *small, PYTHONPATH=str(installed))
     assert "knn" in done.stdout
     rows = json.loads((tmp_path / "barlow" / "barlow-levit" / "measurements.json").read_text())

@@ -30,9 +30,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_just_that_plugin_is_listed(clean: Path) -> None:
     done = subprocess.run([clean / "deeplense", "plugins", "--json"], capture_output=True, text=True, check=True)
-    assert [(row["kind"], row["name"], row["state"]) for row in json.loads(done.stdout)] == [
-        ("method", "simclr", "ok")
-    ]
+    assert [(row["kind"], row["name"], row["state"]) for row in json.loads(done.stdout)] == [("method", "simclr", "ok")]
 
 
 def test_what_is_missing_comes_with_the_command(clean: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from plugin_factory import make_plugin
 
 SKY = """

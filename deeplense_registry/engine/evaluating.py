@@ -44,6 +44,7 @@ def _judge(session: Session, observers: Observers, name: str, method: Method) ->
     def show(picture: str, image: Any) -> None:
         observers.picture(name=f"{name}/{picture}", image=image, step=session.facts.steps)
 
+    method.eval()  # its heads too: assignments must not depend on the batch
     bench = EncoderBench(
         backbone=method.encoder(),
         encoder=name,

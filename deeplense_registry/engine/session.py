@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..components import BackboneFacts, ImageShape, RunFacts, UserError, derive_seed, load_factory
 from ..interfaces import Backbone, Method
 from ..shards import ShardSet, materialise
-from ..spec import Cell, Instance, check_facts
+from ..spec import Cell, FluxTable, Instance, check_facts
 from ..views import Scaling
 from .checkpoint import Checkpoints
 from .folder import RunFolder
@@ -57,7 +57,8 @@ class Session:
         self.facts = self._facts()
         if problems := check_facts(cell, self.facts):
             raise UserError("\n".join(problems))
-        self.scaling = Scaling(cell.flux, self.shards.statistics)
+        flux = cell.flux if cell.views.policy == "lens" else FluxTable(scaling="minmax")  # photographs lie in [0, 1]
+        self.scaling = Scaling(flux, self.shards.statistics)
         self.checkpoints = Checkpoints(folder.checkpoints, cell.train_digest, cell.train.keep_checkpoints)
 
     def method(self) -> Method:

@@ -10,10 +10,10 @@ import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plugin_factory import make_plugin
 
 from deeplense_registry.components import DatasetFacts, ImageShape
 from deeplense_registry.spec import Cell, SpecError, check_facts, expand, load_spec, run_facts, to_toml
-from plugin_factory import make_plugin
 
 ONE = "[dataset.sky]\n[method.pair]\n[backbone.net]\n[train]\nbatch_size = 20\n"
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from plugin_factory import make_plugin
 
 from deeplense_registry.spec import SpecError, expand, load_spec, structure_options
 from deeplense_registry.spec.tables import TrainTable
-from plugin_factory import make_plugin
 from tests.spec.messages import neutral
 
 BAD = Path(__file__).parent / "bad"

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from attrs import Factory, field, frozen, validators
+from plugin_factory import make_plugin
 
 from deeplense_registry.components import option
 from deeplense_registry.spec import json_schema, load_spec
 from deeplense_registry.spec.schema import class_schema
-from plugin_factory import make_plugin
 
 BAD = Path(__file__).parent / "bad"
 BEYOND = {

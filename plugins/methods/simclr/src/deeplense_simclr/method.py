@@ -22,9 +22,8 @@ from deeplense_registry import (
     ViewSpec,
     World,
 )
-from deeplense_registry.blocks import Layer, embedding_std, mlp, normalise
+from deeplense_registry.blocks import Layer, embedding_std, mlp, normalise, nt_xent, nt_xent_chance
 
-from .objective import chance, nt_xent
 from .options import SimCLROptions
 
 
@@ -70,13 +69,13 @@ class SimCLR(Method):
     def loss(self, outputs: Outputs, world: World, progress: Progress) -> Loss:
         """NT-Xent of this process's rows against those of every process."""
         z = outputs["z"]
-        contrast = nt_xent(z, world.join(z), world.own(len(z)).start, self.temperature)
+        loss, found = nt_xent(z, world.join(z), world.own(len(z)).start, self.temperature)
         return Loss(
-            total=contrast.loss,
+            total=loss,
             parts={
                 "positive_similarity": (z[:, 0] * z[:, 1]).detach().sum(-1).mean(),
                 "embedding_std": embedding_std(z.flatten(0, 1)),
-                "top1": contrast.top1,
+                "top1": found.float().mean(),
             },
         )
 
@@ -86,4 +85,4 @@ class SimCLR(Method):
 
     def chance_level(self) -> float:
         """The log of the number of candidates, 2 * batch_size - 1."""
-        return chance(self.batch_size)
+        return nt_xent_chance(self.batch_size)

@@ -63,7 +63,7 @@ def save_encoder(
         card = {
             "format": FORMAT,
             "sha256": checksum,
-            "backbone": {"use": instance.use, "options": attrs.asdict(instance.options)},
+            "backbone": {"use": instance.use, "options": architecture(instance)},
             "shape": attrs.asdict(shape),
             "width": backbone.width,
             "scaling": scaling.as_json(),
@@ -72,6 +72,11 @@ def save_encoder(
         write_json(folder.card, card)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{folder.encoder}: cannot write the encoder: {error}; free the disk and run again") from error
+
+
+def architecture(instance: Instance) -> dict[str, Any]:
+    """A backbone's options without the file its weights began from: they are replaced, wherever that file is now."""
+    return {name: value for name, value in instance.document.items() if name not in ("use", "weights")}
 
 
 def load_encoder(path: str | Path) -> Encoder:

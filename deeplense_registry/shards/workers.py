@@ -82,6 +82,7 @@ _counts: Any = None  # this worker's view of the counts; arguments of a task can
 def _start(counts: Any) -> None:
     global _counts
     _counts = counts
+    os.environ["OMP_NUM_THREADS"] = "1"  # processes share the cores already; torch reads this when a source imports it
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches every process; one of them tells of it
     Thread(target=_leave_with_parent, daemon=True).start()
 

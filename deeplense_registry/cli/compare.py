@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .show import show
+
 
 def add(parsers: Any) -> None:
     """Register the verb."""
@@ -16,10 +18,8 @@ def add(parsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table."""
-    from rich.console import Console
-
     from ..comparison import comparison_table
     from ..survey import find_runs
 
-    Console().print(comparison_table(find_runs(arguments.runs)))
+    show(comparison_table(find_runs(arguments.runs)))
     return 0

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from ..components import KINDS, Row, catalogue
+from .show import show
 
 
 def add(parsers: Any) -> None:
@@ -30,7 +31,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(rows: list[Row]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(header_style="bold")
@@ -41,4 +41,4 @@ def _show(rows: list[Row]) -> None:
         state = row.state if row.state == "ok" else f"[red]{row.state}[/red]"
         distribution = f"{line['distribution']} {line['version']}"
         table.add_row(row.found.kind, row.found.name, distribution, state, str(line["summary"]))
-    Console().print(table)
+    show(table)

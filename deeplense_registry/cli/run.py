@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .show import show
+
 if TYPE_CHECKING:
     from ..survey import Outcome
 
@@ -51,13 +53,11 @@ def _tell(outcome: Outcome) -> None:
 
 def _close(outcomes: list[Outcome], folder: Path) -> int:
     """Show the results and where to look further."""
-    from rich.console import Console
-
     from ..comparison import comparison_table
 
     done = [outcome.folder for outcome in outcomes if outcome.status != "failed"]
     if any(run.measurements() for run in done):
-        Console().print(comparison_table(done))
+        show(comparison_table(done))
     print(f"Results: {folder}")
     print(f"Curves and pictures: deeplense tensorboard {folder}")
     failed = len(outcomes) - len(done)

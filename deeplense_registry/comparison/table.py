@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..components import UserError
@@ -25,7 +26,7 @@ def comparison_table(runs: Sequence[RunFolder]) -> Table:
         columns |= _columns(run, alone=len(runs) == 1)
     if not any(columns.values()):
         raise UserError("no measurements yet: the runs are unfinished, or their spec has no [evaluate] table")
-    table = Table(header_style="bold")
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
     for name in ("evaluator", "target", "metric"):
         table.add_column(name)
     table.add_column("labels", justify="right")
@@ -64,4 +65,4 @@ def _keys(columns: dict[str, Column]) -> list[Key]:
 def _cell(one: Measurement | None) -> str:
     if one is None:
         return "-"
-    return f"{one.value:.3f} [dim]{one.low:.3f} to {one.high:.3f}[/dim]"
+    return f"{one.value:.3f} [dim]({one.low:.3f} {one.high:.3f})[/dim]"

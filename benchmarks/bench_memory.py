@@ -26,6 +26,7 @@ variant = "128s"
 [train]
 epochs = {epochs}
 batch_size = 64
+threads = 1
 """
 
 

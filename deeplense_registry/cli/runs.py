@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .show import show as show_table
+
 
 def add(parsers: Any) -> None:
     """Register the verb."""
@@ -23,7 +25,6 @@ def add(parsers: Any) -> None:
 
 def list_runs(arguments: argparse.Namespace) -> int:
     """A line for each run below the folder."""
-    from rich.console import Console
     from rich.table import Table
 
     from ..survey import find_runs
@@ -33,16 +34,15 @@ def list_runs(arguments: argparse.Namespace) -> int:
         table.add_column(name)
     for run in find_runs([arguments.runs]):
         manifest = run.manifest() or {}
-        fields = [str(manifest[name]) for name in ("status", "dataset", "method", "backbone", "seed")]
-        table.add_row(str(run.path), *fields)
-    Console().print(table)
+        fields = [str(manifest[name]) for name in ("dataset", "method", "backbone", "seed")]
+        table.add_row(str(run.path), _status(manifest), *fields)
+    show_table(table)
     return 0
 
 
 def show_run(arguments: argparse.Namespace) -> int:
     """What a run was made with and what came of it."""
     import attrs
-    from rich.console import Console
 
     from ..comparison import comparison_table
     from ..survey import find_runs
@@ -53,9 +53,16 @@ def show_run(arguments: argparse.Namespace) -> int:
             print(json.dumps({**manifest, "measurements": [attrs.asdict(one) for one in measurements]}, indent=1))
             continue
         for name in ("name", "status", "digest", "dataset", "method", "backbone", "seed", "precision", "versions"):
-            print(f"{name:9} {manifest[name]}")
+            print(f"{name:9} {_status(manifest) if name == 'status' else manifest[name]}")
+        if manifest.get("collapsed"):
+            print(f"collapse  {manifest['collapse']}")
         for plugin in manifest["plugins"]:
             print(f"plugin    {plugin['kind']} {plugin['name']}: {plugin['distribution']} {plugin['version']}")
         if measurements:
-            Console().print(comparison_table([run]))
+            show_table(comparison_table([run]))
     return 0
+
+
+def _status(manifest: dict[str, Any]) -> str:
+    """``finished``, say, or ``finished, collapsed``."""
+    return f"{manifest['status']}, collapsed" if manifest.get("collapsed") else str(manifest["status"])

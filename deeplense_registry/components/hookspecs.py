@@ -48,6 +48,10 @@ class ObserverHooks:
         """Scalars after training step ``step`` of ``steps`` (counted from 1)."""
 
     @hookspec
+    def warning(self, text: str) -> None:
+        """Something that a person should know while the run goes on: it collapses, say."""
+
+    @hookspec
     def picture(self, name: str, image: Any, step: int) -> None:
         """A picture: an array (H, W) or (H, W, 3), float in [0, 1]."""
 

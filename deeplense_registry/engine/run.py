@@ -11,10 +11,12 @@ import torch
 from ..components import UserError
 from ..spec import Cell
 from .checkpoint import sha256
+from .collapse import outcome
 from .evaluating import evaluate
 from .folder import RunFolder
 from .launch import train_in_processes
 from .observers import Observers, observers_of
+from .online import OnlineProbe
 from .precision import choose_device
 from .provenance import plugin_record, surroundings
 from .session import Session
@@ -62,7 +64,7 @@ def _run(cell: Cell, folder: RunFolder, lock: int) -> None:
         status = "interrupted"
         raise
     finally:
-        folder.write_manifest({**manifest, "status": status, "ended": time.time()})
+        folder.write_manifest({**manifest, **outcome(folder), "status": status, "ended": time.time()})
         observers.run_ended(status=status)
 
 
@@ -74,6 +76,7 @@ def _phases(cell: Cell, folder: RunFolder, observers: Observers, lock: int) -> d
 
     observers.phase(name="data")
     session = Session(cell, folder, report)
+    OnlineProbe(session)  # refuses targets that it cannot judge before a process is started
     with stop_signals() as stop:
         if cell.execute.processes > 1:
             train_in_processes(session, observers, stop, lock)

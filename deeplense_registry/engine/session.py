@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..components import BackboneFacts, ImageShape, RunFacts, UserError, derive_seed, load_factory
@@ -68,12 +70,11 @@ class Session:
         method: Method = constructor(self.cell.method)(make_backbone=make_backbone, facts=self.facts)
         return method.to(torch.device(self.device))
 
-    def images(self, split: str) -> Iterator[Tensor]:
-        """Every image of a split, unaugmented and scaled, in batches; of partners the first."""
-        count = self.shards.count(split)
-        for begin in range(0, count, BATCH):
-            index = torch.arange(begin, min(begin + BATCH, count)).numpy()
-            images = torch.from_numpy(self.shards.images(split, index)).to(self.device)
+    def images(self, split: str, index: NDArray[np.int64] | None = None) -> Iterator[Tensor]:
+        """Images of a split, at ``index`` or all, unaugmented and scaled, in batches; of partners the first."""
+        index = np.arange(self.shards.count(split)) if index is None else index
+        for begin in range(0, len(index), BATCH):
+            images = torch.from_numpy(self.shards.images(split, index[begin : begin + BATCH])).to(self.device)
             yield self.scaling(images[:, 0] if images.ndim == 5 else images)
 
     def _facts(self) -> RunFacts:

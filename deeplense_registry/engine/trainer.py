@@ -19,6 +19,7 @@ from .optimisation import Optimisation, as_float, zero_grad
 from .pictures import first_views
 from .precision import Precision
 from .reproducible import Reproducible
+from .watch import Watch
 from .world import ProcessWorld
 
 
@@ -36,6 +37,7 @@ class Trainer:
         feed: Feed,
         checkpoints: Checkpoints,
         observers: Observers,
+        watch: Watch,
         *,
         train: TrainTable,
         facts: RunFacts,
@@ -47,7 +49,7 @@ class Trainer:
     ) -> None:
         """Take the parts of a run; ``stop`` is asked after every step."""
         self.method, self.optimisation, self.feed = method, optimisation, feed
-        self.checkpoints, self.observers = checkpoints, observers
+        self.checkpoints, self.observers, self.watch = checkpoints, observers, watch
         self.train, self.facts, self.stop, self.embed = train, facts, stop, embed
         self.world = world
         self.gradient = (Reproducible if train.reproducible else Averaged)(method, world, precision, seed)
@@ -88,9 +90,9 @@ class Trainer:
         with torch.no_grad():
             self.method.after_step(progress)
         self._pace.tick()
-        if (step + 1) % self.train.log_every == 0 or step + 1 == self.facts.steps:
-            values = self._scalars(progress, loss, norm)
-            self.observers.scalars(step=step + 1, steps=self.facts.steps, values=values)
+        if (step + 1) % self.train.log_every == 0 or self.watch.epoch_ends(step + 1):
+            self.watch.scalars(step + 1, self._scalars(progress, loss, norm))
+            self._pace.start()  # looking at the encoder takes time that is not training's
 
     def _guard(self, step: int, loss: Loss, norm: Tensor) -> None:
         """A single NaN would poison every weight: stop before the optimiser sees it."""
@@ -124,19 +126,21 @@ class Trainer:
 
 
 class Pace:
-    """Images per second since it was last asked."""
+    """Images per second."""
 
     def __init__(self, batch_size: int) -> None:
         """Start the clock."""
-        self._batch, self._steps, self._since = batch_size, 0, time.monotonic()
+        self._batch = batch_size
+        self.start()
+
+    def start(self) -> None:
+        """Start the clock anew."""
+        self._steps, self._since = 0, time.monotonic()
 
     def tick(self) -> None:
         """Count a step."""
         self._steps += 1
 
     def rate(self) -> float:
-        """The rate since the last call."""
-        now = time.monotonic()
-        rate = self._steps * self._batch / max(now - self._since, 1e-9)
-        self._steps, self._since = 0, now
-        return rate
+        """The rate since the clock was started."""
+        return self._steps * self._batch / max(time.monotonic() - self._since, 1e-9)

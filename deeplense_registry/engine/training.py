@@ -16,6 +16,7 @@ from .observers import Observers
 from .optimisation import Optimisation, chosen_recipe
 from .session import Session
 from .trainer import Trainer
+from .watch import Watch, watch_over
 from .world import ProcessWorld
 
 
@@ -31,7 +32,8 @@ def train(session: Session, observers: Observers, world: ProcessWorld, stop: Cal
     start = session.checkpoints.restore(method, optimisation.optimiser) or 0
     observers.training_started(steps=session.facts.steps, step=start)
     if start < session.facts.steps:
-        _trainer(session, method, optimisation, observers, world, stop).run(start)
+        watch = watch_over(session, method, observers, world.rank, start)
+        _trainer(session, method, optimisation, observers, watch, world, stop).run(start)
     if world.rank == 0:
         about = {"train_digest": session.cell.train_digest, "dataset": session.shards.card.name}
         backbone, shape = session.cell.backbone, session.facts.shape
@@ -43,6 +45,7 @@ def _trainer(
     method: Method,
     optimisation: Optimisation,
     observers: Observers,
+    watch: Watch,
     world: ProcessWorld,
     stop: Callable[[], bool],
 ) -> Trainer:
@@ -52,6 +55,7 @@ def _trainer(
         Feed(session, _pipeline(session, method), world),
         session.checkpoints,
         observers,
+        watch,
         train=session.cell.train,
         facts=session.facts,
         world=world,

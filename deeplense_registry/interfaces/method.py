@@ -84,12 +84,15 @@ class Method(nn.Module, ABC):
         recipe: The published optimiser and schedules (``train.recipe = "paper"``).
         lens_recipe: Those that suit lenses, thousands of images and tens of epochs (``train.recipe = "lens"``, the
             default).
+        collapse_causes: Why a run of this method collapses most often, the likeliest first: a clause each, with the
+            option to change. The engine names them when it warns.
     """
 
     recipe: ClassVar[Recipe]
     lens_recipe: ClassVar[Recipe] = Recipe(
         optimiser="adamw", learning_rate=2e-3, warmup_epochs=1.0, weight_decay=0.05, clip=3.0
     )
+    collapse_causes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Any, make_backbone: Callable[..., Backbone], facts: RunFacts) -> None:
         """Build the networks.

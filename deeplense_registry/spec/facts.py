@@ -51,13 +51,14 @@ def cell_faults(cell: Cell, dataset: DatasetFacts | None = None) -> list[Fault]:
     try:
         facts = run_facts(cell, dataset)
     except Faults as error:
-        return [*_batches(cell), *error.faults]
-    return list(_faults(cell, facts) if facts else _batches(cell))
+        return [*_batches(cell), *_warmup(cell), *error.faults]
+    return list(_faults(cell, facts)) if facts else [*_batches(cell), *_warmup(cell)]
 
 
 def _faults(cell: Cell, facts: RunFacts) -> Iterator[Fault]:
     batches = [*_batches(cell), *_steps(cell, facts)]
     yield from batches
+    yield from _warmup(cell)
     yield from _images(cell, facts)
     yield from _budgets(cell, facts)
     if not batches:  # a plugin may rely on batches that fit
@@ -88,6 +89,13 @@ def _steps(cell: Cell, facts: RunFacts) -> Iterator[Fault]:
         key = "micro_batch" if cell.train.micro_batch else "batch_size"
         text = f'1 image has no batch statistics, and backbone "{cell.backbone.name}" normalises by them; use 2 or more'
         yield Fault(("train", key), text)
+
+
+def _warmup(cell: Cell) -> Iterator[Fault]:
+    epochs, warmup = cell.train.epochs, cell.train.warmup_epochs
+    if warmup is not None and warmup > epochs:
+        text = f"{warmup:g} is longer than the run: set it to at most epochs = {epochs}"
+        yield Fault(("train", "warmup_epochs"), text)
 
 
 def _images(cell: Cell, facts: RunFacts) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ from .sources import Sources
 from .structure import plain
 from .tables import ExcludeTable, ExecuteTable, FluxTable, LabelsTable, RunTable, TrainTable, ViewsTable
 
-_WATCHING = ("log_every", "keep_checkpoints", "checkpoint_minutes")
+_WATCHING = ("log_every", "keep_checkpoints", "checkpoint_minutes", "probe")
 """Keys of [train] that do not change the encoder."""
 
 

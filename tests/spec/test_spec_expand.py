@@ -69,6 +69,7 @@ def test_digests_tell_what_matters(tmp_path: Path) -> None:
     assert same(ONE, "run.name=other", "execute.device=cpu") == (True, True)
     assert same(ONE, "method.pair.temperature=0.1") == (True, True)  # the default, written out
     assert same(ONE, "train.log_every=3", "train.keep_checkpoints=3", "train.checkpoint_minutes=1") == (False, True)
+    assert same(ONE, 'train.probe=["class"]') == (False, True)
     assert same(ONE, "evaluate.score.k=3", "labels.budgets=[30]") == (False, True)
     assert same(ONE.replace("[method.pair]", '[method.mine]\nuse = "pair"')) == (False, True)
     changes = ["run.seeds=[1]", "method.pair.temperature=0.2", "backbone.net.width=9", "views.flip=false"]

@@ -17,6 +17,10 @@ from ...shards.atomic import write_bytes
 class Log:
     """Appends a line for each event; a continued run first drops what lies after the step it continues from."""
 
+    def __init__(self) -> None:
+        """Begin before the first step."""
+        self._step = 0
+
     @hookimpl
     def run_started(self, folder: Path) -> None:
         """Open the log."""
@@ -32,12 +36,19 @@ class Log:
     def training_started(self, steps: int, step: int) -> None:
         """Drop what an earlier process logged of later steps."""
         write_bytes(self._path, b"".join(_kept(self._path, step)))
+        self._step = step
         self._write({"event": "training", "step": step, "steps": steps})
 
     @hookimpl
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Note the scalars of a step."""
+        self._step = step
         self._write({"event": "scalars", "step": step, **values})
+
+    @hookimpl
+    def warning(self, text: str) -> None:
+        """Note a warning, with the step it speaks of."""
+        self._write({"event": "warning", "step": self._step, "text": text})
 
     @hookimpl
     def measurement(self, measurement: Any) -> None:

@@ -52,6 +52,11 @@ class ProgressBar:
         self._move(step, steps, text)
 
     @hookimpl
+    def warning(self, text: str) -> None:
+        """Say it at once, above the bar."""
+        self._console.print(f"  warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    @hookimpl
     def run_ended(self, status: str) -> None:
         """Close the bar."""
         self._close()

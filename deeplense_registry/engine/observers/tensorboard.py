@@ -19,6 +19,7 @@ class TensorBoard:
         """Begin with no measurements and no file."""
         self._headlines: dict[str, float] = {}
         self._writers: list[SummaryWriter] = []  # empty until training starts
+        self._step = 0
 
     @hookimpl
     def run_started(self, folder: Path, spec: Mapping[str, Any]) -> None:
@@ -28,15 +29,22 @@ class TensorBoard:
     @hookimpl
     def training_started(self, step: int) -> None:
         """Open an event file; what an earlier process wrote of steps after ``step`` is hidden."""
-        purge = step + 1 if step else None
+        self._step, purge = step, step + 1 if step else None
         self._writers = [SummaryWriter(str(self._folder / "tensorboard"), purge_step=purge)]
 
     @hookimpl
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """A curve each."""
+        self._step = step
         for writer in self._writers:
             for name, value in values.items():
                 writer.add_scalar(f"train/{name}", value, step)
+
+    @hookimpl
+    def warning(self, text: str) -> None:
+        """A text, at the step of the scalars before it."""
+        for writer in self._writers:
+            writer.add_text("warning", text, self._step)
 
     @hookimpl
     def picture(self, name: str, image: Any, step: int) -> None:

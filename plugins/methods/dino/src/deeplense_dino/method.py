@@ -68,6 +68,14 @@ class DINO(Method):
         clip_each=True,
     )
 
+    collapse_causes: ClassVar[tuple[str, ...]] = (
+        "the teacher is not sharp enough (lower teacher_temp, to 0.02 say, or warm it up)",
+        "the teacher follows too fast (raise momentum_teacher) or, in a short run, hardly at all (lower it)",
+        "the last layer learns too early (raise freeze_last_layer)",
+        "more outputs than the images can fill (lower out_dim)",
+        "the learning rate is too high (lower train.learning_rate)",
+    )
+
     def __init__(self, options: DINOOptions, make_backbone: Callable[..., Backbone], facts: RunFacts) -> None:
         super().__init__(options, make_backbone, facts)
         self.options, self.shape = options, facts.shape

@@ -70,6 +70,13 @@ class MoBY(Method):
         optimiser="adamw", learning_rate=2e-3, reference_batch=256, warmup_epochs=1.0, weight_decay=0.05, clip=5.0
     )
 
+    collapse_causes: ClassVar[tuple[str, ...]] = (
+        "the learning rate is too high for the queue to keep up (lower train.learning_rate)",
+        "the teacher follows too fast (raise momentum)",
+        "the queue holds keys that are too old, or of the same images (shorten queue)",
+        "similarities are too soft to tell keys apart (lower temperature)",
+    )
+
     def __init__(self, options: MoBYOptions, make_backbone: Callable[..., Backbone], facts: RunFacts) -> None:
         super().__init__(options, make_backbone, facts)
         self.options = options

@@ -46,6 +46,13 @@ class SimCLR(Method):
         optimiser="adamw", learning_rate=2e-3, reference_batch=256, warmup_epochs=1.0, weight_decay=0.05, clip=3.0
     )
 
+    collapse_causes: ClassVar[tuple[str, ...]] = (
+        "the learning rate is too high (lower train.learning_rate, lengthen train.warmup_epochs)",
+        "the batch has too few negatives (raise train.batch_size)",
+        "similarities are too soft to tell images apart (lower temperature)",
+        "two views of an image have nothing in common (narrow views.noise, views.mask or views.zoom)",
+    )
+
     def __init__(self, options: SimCLROptions, make_backbone: Callable[..., Backbone], facts: RunFacts) -> None:
         super().__init__(options, make_backbone, facts)
         self.temperature = options.temperature

@@ -62,6 +62,13 @@ class SimSiam(Method):
         optimiser="adamw", learning_rate=1e-3, reference_batch=256, warmup_epochs=1.0, weight_decay=0.05, clip=3.0
     )
 
+    collapse_causes: ClassVar[tuple[str, ...]] = (
+        "the learning rate is too high (lower train.learning_rate)",
+        "the predictor lags behind (leave fix_pred_lr on, and pred_dim well below dim)",
+        "views of an image are all alike (widen views.noise, views.zoom or views.shift)",
+        "the batch is small for its batch norm (raise train.batch_size)",
+    )
+
     def __init__(self, options: SimSiamOptions, make_backbone: Callable[..., Backbone], facts: RunFacts) -> None:
         super().__init__(options, make_backbone, facts)
         self.fix_pred_lr = options.fix_pred_lr

@@ -49,6 +49,13 @@ class SiT(Method):
         optimiser="adamw", learning_rate=2e-3, reference_batch=256, warmup_epochs=1.0, weight_decay=0.05, clip=3.0
     )
 
+    collapse_causes: ClassVar[tuple[str, ...]] = (
+        "reconstruction outweighs the contrast (lower reconstruction_weight)",
+        "too little of an image is left to tell it from others (lower drop_perc and drop_replace)",
+        "the teacher follows too fast (raise momentum) or, in a short run, hardly at all (lower it)",
+        "the learning rate is too high (lower train.learning_rate)",
+    )
+
     def __new__(cls, options: SiTOptions | None = None, *_: object, **__: object) -> SiT:
         """An instance of the form that the options name; a copy, made without options, is of its own."""
         from .current import CurrentSiT  # both inherit from this class

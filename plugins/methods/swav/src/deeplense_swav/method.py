@@ -51,6 +51,14 @@ class SwAV(Method):
         optimiser="adamw", learning_rate=2e-3, reference_batch=256, warmup_epochs=1.0, weight_decay=0.05, clip=3.0
     )
 
+    collapse_causes: ClassVar[tuple[str, ...]] = (
+        "more prototypes than the images have kinds (lower prototypes)",
+        "assignments are too soft (lower epsilon, to 0.03 say)",
+        "the prototypes learn too early (raise freeze_epochs)",
+        "the queue is too long or used too early (shorten queue, raise queue_start)",
+        "the small views show too little (raise local_scale)",
+    )
+
     def __init__(self, options: SwAVOptions, make_backbone: Callable[..., Backbone], facts: RunFacts) -> None:
         super().__init__(options, make_backbone, facts)
         self.options = options

@@ -54,6 +54,13 @@ class VTCC(Method):
         optimiser="adamw", learning_rate=2e-3, reference_batch=256, warmup_epochs=1.0, weight_decay=0.05, clip=3.0
     )
 
+    collapse_causes: ClassVar[tuple[str, ...]] = (
+        "clusters are not spread evenly enough (raise entropy_weight)",
+        "more clusters than the images have kinds (lower clusters)",
+        "the learning rate is too high (lower train.learning_rate)",
+        "the batch has too few images of each cluster (raise train.batch_size)",
+    )
+
     def __init__(self, options: VTCCOptions, make_backbone: Callable[..., Backbone], facts: RunFacts) -> None:
         super().__init__(options, make_backbone, facts)
         self.options = options

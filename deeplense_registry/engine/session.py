@@ -102,7 +102,7 @@ def settle(device: str, threads: int | None) -> None:
 
 def shards_folder(dataset: Instance, report: Report) -> Path:
     """Where a data set's shards lie; they are built unless they are there, the same bytes however many build them."""
-    return materialise(dataset, processes=len(os.sched_getaffinity(0)), progress=report)
+    return materialise(dataset, processes=os.cpu_count() or 1, progress=report)
 
 
 def constructor(instance: Instance) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from datetime import timedelta
@@ -41,6 +42,7 @@ def main(path: str, parent: str) -> int:
     except UserError as error:
         write_bytes(folder.error, str(error).encode())
         return 2  # leave at once: after an exception, destroying the group can deadlock
+    gc.collect()  # with cycles left that refer to the group, gloo may abort the process at exit (pytorch#190489)
     dist.destroy_process_group()
     return 0
 
@@ -59,10 +61,19 @@ def _train(cell: Cell, folder: RunFolder, world: DistributedWorld, parent: int) 
     observers.run_started(folder=folder.path, spec=cell.resolved)
 
     def stop() -> bool:
-        return folder.stop_mark.exists() or not Path(f"/proc/{parent}").exists()
+        return folder.stop_mark.exists() or not alive(parent)
 
     train(session, observers, world, stop)
     observers.run_ended(status="trained")
+
+
+def alive(process: int) -> bool:
+    """Whether a process of ours exists."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

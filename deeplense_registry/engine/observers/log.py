@@ -25,6 +25,7 @@ class Log:
     def run_started(self, folder: Path) -> None:
         """Open the log."""
         self._path = folder / "log.jsonl"
+        write_bytes(self._path, b"".join(_lines(self._path)))
         self._write({"event": "started"})
 
     @hookimpl
@@ -35,7 +36,8 @@ class Log:
     @hookimpl
     def training_started(self, steps: int, step: int) -> None:
         """Drop what an earlier process logged of later steps."""
-        write_bytes(self._path, b"".join(_kept(self._path, step)))
+        kept = [line for line in _lines(self._path) if json.loads(line).get("step", 0) <= step]
+        write_bytes(self._path, b"".join(kept))
         self._step = step
         self._write({"event": "training", "step": step, "steps": steps})
 
@@ -66,7 +68,8 @@ class Log:
             file.write(line + "\n")
 
 
-def _kept(path: Path, step: int) -> list[bytes]:
-    """The lines of an earlier process up to ``step``; a last line cut off by a kill goes too."""
-    lines = [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
-    return [line for line in lines if json.loads(line).get("step", 0) <= step]
+def _lines(path: Path) -> list[bytes]:
+    """The whole lines of an earlier process; a last one that a kill cut off is none."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]

@@ -1,4 +1,4 @@
-"""Exact averaging over D4, the 8 turns and mirrors of the square (frame averaging, Puny et al. 2022, arXiv 2110.03336)."""
+"""Exact averaging over D4, the 8 turns and mirrors of the square (Puny et al. 2022, arXiv 2110.03336)."""
 
 from __future__ import annotations
 

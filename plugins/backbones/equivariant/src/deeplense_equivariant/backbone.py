@@ -12,9 +12,9 @@ from deeplense_registry.blocks import widen
 
 from .averaging import average
 from .layers import LAYERS, Estimate
-from .options import EquivariantOptions
+from .options import EquivariantOptions, Size, spread
 from .pose import COLUMNS, compose, inverse, pose_of, transform
-from .sampling import Size, disc, lattice, sample
+from .sampling import disc, lattice, sample
 
 
 class Equivariant(Backbone):
@@ -24,8 +24,9 @@ class Equivariant(Backbone):
     frame, their cells taken to cover the image evenly. ``aux`` holds ``pose`` (B, F, 6), see :mod:`.pose`, and
     ``confidence`` (B,) in [0, 1]. A pose handed in is used instead of an estimate, that of another view for one.
 
-    Poses refer to the image's centre, so views must keep it. Only the inscribed disc is seen, but by a trunk that is
-    averaged without groups. The pose networks work in float32 whatever the precision of the run, and have batch norm.
+    Poses refer to the image's centre, so views must keep it. The trunk sees the inscribed disc, in a square of the
+    image's shorter side; without groups it sees all of the image. The pose networks have batch norm, and work in
+    float32 whatever the precision of the run.
 
     Args:
         options: The trunk and what comes before it.
@@ -42,7 +43,9 @@ class Equivariant(Backbone):
     def __init__(self, options: EquivariantOptions, shape: ImageShape, *, drop_path: float | None = None) -> None:
         super().__init__(options, shape, drop_path=drop_path)
         self.options, self.channels = options, shape.channels
-        self.trunk: Backbone = build("backbone", options.trunk, options.trunk_options, shape=shape, drop_path=drop_path)
+        self.trunk: Backbone = build(
+            "backbone", options.trunk, options.trunk_options, shape=options.canonical(shape), drop_path=drop_path
+        )
         self.width = self.trunk.width
         groups = options.groups
         self.layers = nn.ModuleList(
@@ -79,12 +82,12 @@ class Equivariant(Backbone):
         return Estimate(so_far, confidence)
 
     def canonical(self, images: Tensor, pose: Tensor) -> Tensor:
-        """``images`` (B, C, H, W) as they look under poses (B, F, 6), inside the disc: (B, F, C, H, W)."""
-        size: Size = (images.shape[-2], images.shape[-1])
+        """``images`` (B, C, H, W) under poses (B, F, 6), in the square about the disc: (B, F, C, m, m)."""
+        square = (min(_size(images)),) * 2
         images, count = widen(images), pose.shape[1]
-        points = transform(pose.flatten(0, 1), lattice(size, size, images))  # (B * F, H, W, 2)
+        points = transform(pose.flatten(0, 1), lattice(square, square, images))  # (B * F, m, m, 2)
         several = images.repeat_interleave(count, 0) if count > 1 else images
-        seen = sample(several, points, size, mode=self.options.interpolation) * disc(size, images)
+        seen = sample(several, points, _size(images), mode=self.options.interpolation) * disc(square, images)
         return seen.view(-1, count, *seen.shape[1:])
 
     def no_weight_decay(self) -> frozenset[str]:
@@ -96,7 +99,7 @@ class Equivariant(Backbone):
             frames = self.canonical(images, pose)
         seen = self._see(frames.flatten(0, 1))
         with torch.autocast(images.device.type, enabled=False):
-            return _turned_back(seen, pose, (images.shape[-2], images.shape[-1]), aux)
+            return _turned_back(seen, pose, _size(images), aux)
 
     def _see(self, images: Tensor) -> Features:
         return average(self.trunk, images) if self.options.average == "d4" else self.trunk(images)
@@ -126,12 +129,16 @@ def _turned_back(seen: Features, pose: Tensor, size: Size, aux: dict[str, Tensor
 def _input_frame(maps: Tensor, pose: Tensor, size: Size) -> Tensor:
     """Maps (B * F, C, h, w) of canonical images, seen from the input and averaged over frames: (B, C, h, w)."""
     maps = widen(maps)
-    cells: Size = (maps.shape[-2], maps.shape[-1])
-    points = transform(inverse(pose).flatten(0, 1), lattice(cells, size, maps))
-    return _mean(sample(maps, points, size, beyond="border"), pose)
+    side = min(size)
+    points = transform(inverse(pose).flatten(0, 1), lattice(spread(_size(maps), size), size, maps))
+    return _mean(sample(maps, points, (side, side), beyond="border"), pose)
 
 
 def _mean(rows: Tensor, pose: Tensor) -> Tensor:
     """The mean of (B * F, ...) over the frames of each image, by their weights: (B, ...)."""
     weight = pose[..., -1]  # (B, F)
     return torch.einsum("bf,bf...->b...", weight, rows.reshape(*weight.shape, *rows.shape[1:]))
+
+
+def _size(maps: Tensor) -> Size:
+    return maps.shape[-2], maps.shape[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -11,10 +12,10 @@ from attrs import frozen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .options import EquivariantOptions
+from .options import EquivariantOptions, Size
 from .pose import pose_of, transform
 from .readout import Angles, angles_at_mean, angles_at_peaks, place_of_peak
-from .sampling import Size, angles, cartesian, directions, polar, sample
+from .sampling import cartesian, directions, polar, sample
 
 KERNEL = 5
 DEPTH = 16.0  # largest over smallest radius of the log-polar grid
@@ -88,9 +89,7 @@ class EquivariantLayer(nn.Module, ABC):
         self.register_buffer("points", points.float(), persistent=False)  # (rows, columns, 2)
 
     def forward(self, images: Tensor, so_far: Tensor) -> Estimate:
-        """The pose of what ``images`` (B, C, H, W) look like under poses ``so_far`` (B, 6); nothing is interpolated
-        twice.
-        """
+        """The pose of what ``images`` (B, C, H, W) look like under poses ``so_far`` (B, 6), sampled once."""
         size: Size = (images.shape[-2], images.shape[-1])
         return self.read(sample(images, transform(so_far, self.points), size))
 
@@ -108,12 +107,10 @@ class Rotation(EquivariantLayer):
         last: Whether frames may be several: no layer follows.
     """
 
-    angles: Tensor
     directions: Tensor
 
     def __init__(self, options: EquivariantOptions, bands: int, *, last: bool) -> None:
         super().__init__(polar(self.radii(options.radii), options.n_theta))
-        self.register_buffer("angles", angles(options.n_theta).float(), persistent=False)
         self.register_buffer("directions", directions(options.n_theta).float(), persistent=False)
         self.reflections, self.readout = options.reflections, options.readout
         self.frames = options.frames if last and options.readout == "frames" else 1
@@ -146,7 +143,7 @@ class Rotation(EquivariantLayer):
         """Angles off heatmaps (B, M, n_theta)."""
         if self.readout == "mean":
             return angles_at_mean(logits, self.directions)
-        return angles_at_peaks(logits, self.angles, self.frames)
+        return angles_at_peaks(logits, self.directions, self.frames)
 
     def pose(self, read: Angles, logits: dict[str, Tensor]) -> Estimate:
         """M R(a) = R(-a) M: what is read off the mirror image turns the other way."""
@@ -171,7 +168,7 @@ class RotationScale(Rotation):
         rows = logits["rows"].gather(1, read.mirrored[..., None].expand(-1, -1, logits["rows"].shape[-1]))
         step = math.log(DEPTH) / (rows.shape[-1] - 1)
         outer = rows[..., -(round(math.log(ROOM) / step) + 1) :]  # (B, F, rows)
-        place, confidence = place_of_peak(outer)
+        place, confidence = place_of_peak(outer, outer[..., -1:])
         log_radius = (place - (outer.shape[-1] - 1)) * step  # 0 at the edge
         columns = torch.tensor([0, 1, 0, 0, 0, 0], device=place.device, dtype=place.dtype)
         pose = turned.pose + (log_radius + math.log(ROOM) / 2)[..., None] * columns
@@ -195,9 +192,13 @@ class Translation(EquivariantLayer):
         """See :meth:`EquivariantLayer.read`."""
         logits = self.net(grid)
         heat = torch.stack((logits["columns"], logits["rows"]), dim=1)  # (B, 2, n)
-        place, confidence = place_of_peak(heat)
+        place, confidence = place_of_peak(heat, heat.median(-1, keepdim=True).values)
         x, y = (place * (2.0 / (heat.shape[-1] - 1)) - 1.0)[..., None].unbind(1)  # (B, 1)
         return Estimate(pose_of(torch.zeros_like(x), x=x, y=y), confidence.amin(1))
 
 
-LAYERS = {"rotation": Rotation, "rotation-scale": RotationScale, "translation": Translation}
+LAYERS: dict[str, Callable[..., EquivariantLayer]] = {
+    "rotation": Rotation,
+    "rotation-scale": RotationScale,
+    "translation": Translation,
+}

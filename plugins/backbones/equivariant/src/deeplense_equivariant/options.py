@@ -12,6 +12,7 @@ from deeplense_registry import BackboneFacts, ImageShape, RunFacts, option
 from deeplense_registry.components import find, load_options
 from deeplense_registry.spec import structure_options
 
+Size = tuple[int, int]
 Group = Literal["rotation", "rotation-scale", "translation"]
 _TURNS = ("rotation", "rotation-scale")
 
@@ -19,6 +20,12 @@ _TURNS = ("rotation", "rotation-scale")
 def _quarters(_: object, __: object, value: int) -> None:
     if value % 4 or value < 12:
         raise ValueError(f"'n_theta' is {value}; use a multiple of 4 from 12, so that a quarter turn is a whole shift")
+
+
+def spread(cells: Size, size: Size) -> Size:
+    """Cells (h, w) over a whole image of ``size`` (H, W), of the pitch of ``cells`` over the square in its middle."""
+    side = min(size)
+    return -(-cells[0] * size[0] // side), -(-cells[1] * size[1] // side)
 
 
 @frozen
@@ -38,7 +45,9 @@ class EquivariantOptions:
         "changes nothing), or several peaks, whose features are averaged with their weights.",
         "peak",
     )
-    frames: int = option('Peaks of readout = "frames"; the cost of the trunk grows with it.', 3, validators.ge(1))
+    frames: int = option(
+        'Peaks of readout = "frames"; the cost of the trunk grows with it.', 3, validators.ge(1), validators.le(12)
+    )
     average: Literal["none", "d4"] = option(
         "Average over the 8 turns and mirrors of the square: exact, at 8 times the trunk's cost.", "none"
     )
@@ -61,8 +70,17 @@ class EquivariantOptions:
             SpecError: One of its options is wrong.
         """
         options = self._trunk()
-        facts: BackboneFacts | None = options.facts(shape) if hasattr(options, "facts") else None
-        return facts and attrs.evolve(facts, batch_norm=facts.batch_norm or bool(self.groups))
+        if not hasattr(options, "facts"):
+            return None
+        facts: BackboneFacts = options.facts(self.canonical(shape))
+        if not self.groups:
+            return facts
+        return attrs.evolve(facts, grid=spread(facts.grid, (shape.height, shape.width)), batch_norm=True)
+
+    def canonical(self, shape: ImageShape) -> ImageShape:
+        """What the trunk sees of images of ``shape``: the square about the inscribed disc; without groups all of it."""
+        side = min(shape.height, shape.width)
+        return ImageShape(shape.channels, side, side) if self.groups else shape
 
     def check(self, facts: RunFacts) -> Iterator[str]:
         """What the trunk's options find wrong before anything is built."""

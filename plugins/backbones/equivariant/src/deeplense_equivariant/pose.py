@@ -1,12 +1,12 @@
 """Poses: similarities of the plane, as rows of numbers.
 
-A pose is (..., 6): angle (radians, counter-clockwise as displayed), ln scale, x, y, mirrored (0 or 1), weight. It maps a
-point p of the canonical image to the point of the input that is seen there: t + s R(angle) M p, where M mirrors y if
-``mirrored``. The unit of length is half the shorter side of the image, between the centres of its outermost pixels; x
-points right and y up, from the image's centre. Weights say how much a frame counts among those of an image.
+A pose is (..., 6): angle (radians, counter-clockwise as displayed), ln scale, x, y, mirrored (0 or 1), weight. It maps
+a point p of the canonical image to the point of the input that is seen there, (x, y) + scale R(angle) M p, where M
+mirrors y if ``mirrored``. The unit of length is half the shorter side of the image, between the centres of its
+outermost pixels; x points right and y up, from the image's centre. The weight says how much a frame counts among an
+image's.
 
-The same scene turned by g has the pose with ``angle + g``, and so the same canonical image (section 3.1 of the paper:
-self-consistency).
+The same scene turned by g has the pose with ``angle + g``, and so the same canonical image: self-consistency.
 """
 
 from __future__ import annotations
@@ -64,5 +64,4 @@ def inverse(pose: Tensor) -> Tensor:
     """The pose (..., 6) of the inverse map; the weight stays."""
     angle, log_scale, x, y, mirrored, weight = pose.unbind(-1)
     turned = pose_of((2.0 * mirrored - 1.0) * angle, log_scale=-log_scale, mirrored=mirrored, weight=weight)
-    back = compose(turned, pose_of(torch.zeros_like(angle), x=-x, y=-y))
-    return back
+    return compose(turned, pose_of(torch.zeros_like(angle), x=-x, y=-y))

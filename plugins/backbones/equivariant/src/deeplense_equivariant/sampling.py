@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Size = tuple[int, int]
+from .options import Size
 
 
 def angles(count: int) -> Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -42,7 +42,6 @@ def main(path: str, parent: str) -> int:
     except UserError as error:
         write_bytes(folder.error, str(error).encode())
         return 2  # leave at once: after an exception, destroying the group can deadlock
-    gc.collect()  # with cycles left that refer to the group, gloo may abort the process at exit (pytorch#190489)
     dist.destroy_process_group()
     return 0
 
@@ -76,5 +75,16 @@ def alive(process: int) -> bool:
     return True
 
 
+def leave(code: int) -> NoReturn:
+    """End the process at once.
+
+    One of gloo's threads may still hold tensors of the last collective; letting go of them while the interpreter shuts
+    down aborts the process, and torchrun then kills the others (pytorch#190489).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    leave(main(*sys.argv[1:]))

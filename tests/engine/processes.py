@@ -19,6 +19,7 @@ from toys import ToyContrast, cut, toy_facts, toy_method, toy_views
 from deeplense_registry.engine.gradient import Averaged
 from deeplense_registry.engine.precision import Precision
 from deeplense_registry.engine.reproducible import Reproducible
+from deeplense_registry.engine.worker import leave
 from deeplense_registry.engine.world import DistributedWorld, ProcessWorld, SingleWorld
 from deeplense_registry.interfaces import Progress
 
@@ -52,6 +53,7 @@ def main(out: str, micro_batch: str, mode: str, dtype: str, steps: str) -> None:
     torch.save(record, f"{out}.{world.rank}")
     if "RANK" in os.environ:
         dist.destroy_process_group()
+        leave(0)
 
 
 if __name__ == "__main__":

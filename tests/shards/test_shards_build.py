@@ -240,7 +240,10 @@ def test_a_band_without_content_is_refused(tmp_path: Path) -> None:
 def test_a_fault_of_the_source_is_told(toy: Toy, message: str, processes: int, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         build(tmp_path / "out", toy, processes=processes)
-    assert str(error.value) == message
+    said = str(error.value)
+    if processes > 1 and toy.fault == "unreadable":  # which of two processes fails first is chance
+        said = said.replace("'val'", "'train'")
+    assert said == message
     with pytest.raises(UserError):  # and again: nothing refused was kept as good
         build(tmp_path / "out", toy)
 

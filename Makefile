@@ -24,7 +24,7 @@ demo: install
 	$(BIN)/deeplense run specs/quickstart.toml
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
 
 lint: install
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -36,9 +37,8 @@ def main(path: str, parent: str) -> int:
     (cell,) = expand(load_spec(folder.path / "spec.toml"))
     world = _join(cell)
     try:
-        _train(cell, folder, world, int(parent))
-    except Interrupted:
-        pass  # saved; the parent knows
+        with suppress(Interrupted):  # saved; the parent knows
+            _train(cell, folder, world, int(parent))
     except UserError as error:
         write_bytes(folder.error, str(error).encode())
         return 2  # leave at once: after an exception, destroying the group can deadlock

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deeplense_registry.blocks.drop_path import DropPath as DropPath
+
 Grid = tuple[int, int]
 
 
@@ -104,21 +106,6 @@ class QuickGELU(nn.Module):
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"quick_gelu": QuickGELU, "gelu": nn.GELU}
-
-
-class DropPath(nn.Module):
-    """Stochastic depth (arXiv 1603.09382): a branch is left out for some samples, and the others make up for it."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, n, C) to the same; draws from torch's default generator."""
-        if not self.training or self.rate == 0.0:
-            return x
-        keep = 1.0 - self.rate
-        return x * torch.bernoulli(x.new_full((len(x), 1, 1), keep)).div_(keep)
 
 
 class Block(nn.Module):

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deeplense_registry.blocks.drop_path import DropPath as DropPath
+
 
 class NormLinear(nn.Module):
     """A linear layer without bias, then batch norm over every position of every image."""
@@ -22,21 +24,6 @@ class NormLinear(nn.Module):
         """(..., C) to (..., outputs)."""
         y: Tensor = self.norm(self.linear(x.flatten(0, -2)))  # flat first: else matmul may copy the weight per image
         return y.view(*x.shape[:-1], -1)
-
-
-class DropPath(nn.Module):
-    """Stochastic depth (arXiv 1603.09382): drop a branch for a sample, and scale the branches that are kept."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, ...) to the same; draws from torch's default generator."""
-        if not self.training or self.rate == 0.0:
-            return x
-        kept = x.new_empty(len(x), *[1] * (x.ndim - 1)).bernoulli_(1.0 - self.rate)
-        return x * kept.div_(1.0 - self.rate)
 
 
 class MLP(nn.Module):

@@ -56,6 +56,10 @@ class ObserverHooks:
         """A picture: an array (H, W) or (H, W, 3), float in [0, 1]."""
 
     @hookspec
+    def projector(self, name: str, vectors: Any, labels: Mapping[str, Any], thumbnails: Any, step: int) -> None:
+        """Points of a space, (n, D), with columns of n texts and pictures (n, h, w[, 3]) in [0, 1] or ``None``."""
+
+    @hookspec
     def measurement(self, measurement: Any) -> None:
         """An evaluator's measurement (:class:`deeplense_registry.Measurement`)."""
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from attrs import frozen
+from numpy.typing import NDArray
 
-from ..evaluation import EncoderBench, estimate_statistics, judge
-from ..interfaces import Evaluator, Measurement, Method
+from ..evaluation import EmbeddingCache, EncoderBench, estimate_statistics, judge
+from ..interfaces import Evaluator, Measurement, Method, ViewPlan, Views, ViewSpec
+from ..shards.atomic import write_bytes
+from ..spec import ViewsTable, digest_of
+from ..views import Pipeline
+from .checkpoint import sha256
 from .observers import Observers
+from .pictures import png
+from .provenance import plugin_record
 from .session import Session, constructor
 
 
@@ -41,11 +50,16 @@ def untrained(session: Session) -> Method:
 
 
 def _judge(session: Session, observers: Observers, name: str, method: Method) -> Iterator[Measurement]:
-    def show(picture: str, image: Any) -> None:
-        observers.picture(name=f"{name}/{picture}", image=image, step=session.facts.steps)
+    bench = bench_of(session, observers, name, method)
+    for instance in session.cell.evaluate:
+        evaluator: Evaluator = constructor(instance)()
+        yield from judge(evaluator, instance.name, bench)
 
+
+def bench_of(session: Session, observers: Observers, name: str, method: Method) -> EncoderBench:
+    """The bench of a method's encoder, called ``name``."""
     method.eval()  # its heads too: assignments must not depend on the batch
-    bench = EncoderBench(
+    return EncoderBench(
         backbone=method.encoder(),
         encoder=name,
         card=session.shards.card,
@@ -53,9 +67,53 @@ def _judge(session: Session, observers: Observers, name: str, method: Method) ->
         scaling=session.scaling,
         labels=session.cell.labels,
         device=torch.device(session.device),
+        shown=Kept(session, observers, name),
+        pipeline=single_views(session, centred=method.encoder().centred_crops),
+        kept=EmbeddingCache(session.folder.embeddings / name, _key(session, name)),
         assign=method.assign,
-        on_picture=show,
     )
-    for instance in session.cell.evaluate:
-        evaluator: Evaluator = constructor(instance)()
-        yield from judge(evaluator, instance.name, bench)
+
+
+def single_views(session: Session, *, centred: bool) -> Callable[[ViewsTable | None], Callable[..., Views]]:
+    """Pipelines of one full-size view of each image, as the spec's ``[views]`` or another table allows."""
+    plan, shards = ViewPlan(views=(ViewSpec(),)), session.shards
+
+    def pipeline(table: ViewsTable | None) -> Pipeline:
+        allowed = table or session.cell.views
+        return Pipeline(plan, allowed, session.scaling, shards.card, shards.statistics, centred=centred)
+
+    return pipeline
+
+
+def _key(session: Session, name: str) -> str:
+    """A digest of what determines an encoder's embeddings: its weights, the images, and the code that computes them."""
+    weights = sha256(session.folder.encoder) if name == "trained" else session.cell.train_digest
+    plugins = [plugin_record(part.row)["digest"] for part in (session.cell.backbone, session.cell.method) if part.row]
+    document = {"weights": weights, "plugins": plugins, "scaling": session.scaling.as_json()}
+    return digest_of({**document, "shards": sha256(session.shards.folder / "manifest.json")})
+
+
+@frozen
+class Kept:
+    """What evaluators show goes to the observers and into the run's folder, under the encoder's name."""
+
+    session: Session
+    observers: Observers
+    encoder: str
+
+    def picture(self, name: str, image: NDArray[np.float32]) -> None:
+        """A picture, as PNG."""
+        step = self.session.facts.steps
+        self.observers.picture(name=f"{self.encoder}/{name}", image=image, step=step)
+        self.keep(f"{name}.png", png(image))
+
+    def keep(self, name: str, content: bytes) -> None:
+        """A file."""
+        path = self.session.folder.pictures / self.encoder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, content)
+
+    def projector(self, name: str, vectors: Any, labels: Mapping[str, Sequence[str]], thumbnails: Any) -> None:
+        """Points of a space; the observers alone keep them."""
+        step, name = self.session.facts.steps, f"{self.encoder}/{name}"
+        self.observers.projector(name=name, vectors=vectors, labels=labels, thumbnails=thumbnails, step=step)

@@ -12,15 +12,12 @@ from torch import Tensor
 from ..components import derive_seed
 from ..interfaces import Method, Views, World
 from ..shards import epoch_order, read_ahead, weighted_order
-from ..views import Pipeline
+from ..views import NUISANCES, Pipeline
 from .session import Session
 
 WINDOW_BYTES = 4 * 2**30
 WINDOW_SHARDS = 16
 """Larger splits are permuted in windows of this many shards: random rows of a cold disk cost 20 times whole shards."""
-
-NUISANCES = ("noise", "psf_sigma", "ebv")
-"""What the views want to know of an image, where its meta say it."""
 
 
 class Feed:

@@ -45,6 +45,16 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def embeddings(self) -> Path:
+        """The folder of embeddings that were computed."""
+        return self.path / "embeddings"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of pictures and other files of the evaluation, by encoder."""
+        return self.path / "pictures"
+
+    @property
     def error(self) -> Path:
         """The message of a failure."""
         return self.path / "error.txt"

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..interfaces import Views
 
 IMAGES = 8
+
+
+def png(picture: NDArray[np.float32]) -> bytes:
+    """A picture (H, W) or (H, W, 3) in [0, 1] as a PNG file."""
+    levels = np.round(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, format="PNG")
+    return file.getvalue()
 
 
 def first_views(views: Views) -> NDArray[np.float32]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..components import DatasetCard, UserError, derive_seed
-from ..interfaces import Backbone, Bench, Draw
-from ..spec import LabelsTable
+from ..interfaces import Backbone, Bench, Draw, Views
+from ..spec import LabelsTable, ViewsTable
+from ..views import NUISANCES
+from .cache import EmbeddingCache
 from .draws import label_draws
 from .embeddings import embed
 
@@ -33,6 +36,31 @@ class Images(Protocol):
     def targets(self, split: str, target: str) -> NDArray[Any]:
         """(N,) int64 with -1 where a class is absent, float64 with NaN where a quantity is absent."""
 
+    def names(self, split: str) -> NDArray[np.str_]:
+        """(N,) the source's own names."""
+
+    def meta(self, split: str, name: str) -> NDArray[np.float64]:
+        """(N,) of a number in meta, NaN where absent."""
+
+
+class Shown(Protocol):
+    """Who takes what an evaluator shows beside its measurements."""
+
+    def picture(self, name: str, image: NDArray[np.float32]) -> None:
+        """A picture."""
+
+    def keep(self, name: str, content: bytes) -> None:
+        """A file."""
+
+    def projector(
+        self,
+        name: str,
+        vectors: NDArray[np.float32],
+        labels: Mapping[str, Sequence[str]],
+        thumbnails: NDArray[np.float32] | None,
+    ) -> None:
+        """Points of a space."""
+
 
 @define(eq=False, kw_only=True)
 class EncoderBench(Bench):
@@ -46,7 +74,9 @@ class EncoderBench(Bench):
         scaling: Flux to the encoder's input, (b, C, H, W) to the same, as in training; runs on ``device``.
         labels: The spec's ``[labels]``.
         device: Where the encoder computes.
-        on_picture: Takes the name and array of each picture.
+        shown: Takes pictures, files and points.
+        pipeline: Makes single full-size views, as a table of ``[views]`` allows (``None``: as the spec does).
+        kept: Where embeddings are kept beyond this process, if anywhere.
         assign: The method's ``assign``: pooled features (b, D) to cluster probabilities (b, K) or ``None``.
     """
 
@@ -57,7 +87,9 @@ class EncoderBench(Bench):
     scaling: Callable[[Tensor], Tensor]
     labels: LabelsTable
     device: torch.device
-    on_picture: Callable[[str, NDArray[np.float32]], None]
+    shown: Shown
+    pipeline: Callable[[ViewsTable | None], Callable[..., Views]] | None = None
+    kept: EmbeddingCache | None = None
     assign: Callable[[Tensor], Tensor | None] | None = None
     _embeddings: dict[str, NDArray[np.float32]] = field(init=False, factory=dict)
     _assignments: dict[str, NDArray[np.float32] | None] = field(init=False, factory=dict)
@@ -69,7 +101,7 @@ class EncoderBench(Bench):
             UserError: The split does not exist or is empty, or embeddings are not finite.
         """
         if split not in self._embeddings:
-            pooled = embed(self.backbone, self.stream(split, np.arange(self._count(split)), _BATCH))
+            pooled = self._embed(split) if self.kept is None else self.kept(split, partial(self._embed, split))
             pooled.flags.writeable = False  # every evaluator gets the same array
             self._embeddings[split] = pooled
         return self._embeddings[split]
@@ -105,11 +137,55 @@ class EncoderBench(Bench):
 
     def stream(self, split: str, index: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
         """The images at ``index``, scaled, (b, C, H, W) float32 on the device, in that order; of partners the first."""
+        for images in self.flux(split, index, batch_size):
+            yield self.scaling(images)
+
+    def flux(self, split: str, index: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
+        """The images at ``index``, unscaled, (b, C, H, W) float32 on the device; of partners the first."""
         for start in range(0, len(index), batch_size):
             images = self.source.images(split, index[start : start + batch_size])
             if self.card.partners > 1:
                 images = images[:, 0]  # (b, P, C, H, W) to (b, C, H, W)
-            yield self.scaling(torch.tensor(images, dtype=torch.float32, device=self.device))
+            yield torch.tensor(images, dtype=torch.float32, device=self.device)
+
+    def scale(self, flux: Tensor) -> Tensor:
+        """Flux to the encoder's input."""
+        return self.scaling(flux)
+
+    def views(
+        self,
+        split: str,
+        index: NDArray[np.int64],
+        batch_size: int,
+        *,
+        seed: int,
+        table: ViewsTable | None = None,
+    ) -> Iterator[Tensor]:
+        """One random view of each image, scaled, (b, C, H, W).
+
+        Raises:
+            UserError: This bench was made without views, or the table does not suit the images.
+        """
+        if self.pipeline is None:
+            raise UserError("this bench has no views: give EncoderBench a pipeline")
+        pipeline = self.pipeline(table)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        own = {name: self.meta(split, name) for name in NUISANCES}
+        for number, images in enumerate(self.flux(split, index, batch_size)):
+            rows = index[number * batch_size :][: len(images)]
+            meta = {
+                name: torch.tensor(column[rows], dtype=torch.float32, device=self.device)
+                for name, column in own.items()
+            }
+            yield pipeline(images, torch.tensor(rows, device=self.device), meta, generator).images[0]
+
+    def names(self, split: str) -> NDArray[np.str_]:
+        """(N,) the source's own names."""
+        return self.source.names(split)
+
+    def meta(self, split: str, name: str) -> NDArray[np.float64]:
+        """(N,) of a number in meta, NaN where absent."""
+        return self.source.meta(split, name)
 
     def rng(self, *key: int | str) -> np.random.Generator:
         """A generator that depends on ``labels.seed`` and ``key`` alone."""
@@ -117,7 +193,24 @@ class EncoderBench(Bench):
 
     def picture(self, name: str, image: NDArray[np.float32]) -> None:
         """Hand a picture on."""
-        self.on_picture(name, image)
+        self.shown.picture(name, image)
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Hand a file on."""
+        self.shown.keep(name, content)
+
+    def projector(
+        self,
+        name: str,
+        vectors: NDArray[np.float32],
+        labels: Mapping[str, Sequence[str]],
+        thumbnails: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Hand points on."""
+        self.shown.projector(name, vectors, labels, thumbnails)
+
+    def _embed(self, split: str) -> NDArray[np.float32]:
+        return embed(self.backbone, self.stream(split, np.arange(self._count(split)), _BATCH))
 
     def _count(self, split: str) -> int:
         known = ", ".join(repr(name) for name in self.card.splits)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from attrs import field, frozen, validators
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..components import DatasetCard
+from ..spec import ViewsTable
 from .backbone import Backbone
 
 
@@ -62,10 +64,12 @@ class Bench(ABC):
     Attributes:
         encoder: Which encoder is judged: "trained" or "untrained".
         card: The data set's card.
+        device: Where the encoder computes; batches are there.
     """
 
     encoder: str
     card: DatasetCard
+    device: torch.device
 
     @abstractmethod
     def embeddings(self, split: str) -> NDArray[np.float32]:
@@ -92,12 +96,69 @@ class Bench(ABC):
         """The images at ``index`` (scaled as in training, unaugmented), (b, C, H, W), in that order."""
 
     @abstractmethod
+    def flux(self, split: str, index: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
+        """The images at ``index`` as they lie in the shards, unscaled: (b, C, H, W) float32; of partners the first."""
+
+    @abstractmethod
+    def scale(self, flux: Tensor) -> Tensor:
+        """Flux (b, C, H, W) to the encoder's input, of the same shape."""
+
+    @abstractmethod
+    def views(
+        self,
+        split: str,
+        index: NDArray[np.int64],
+        batch_size: int,
+        *,
+        seed: int,
+        table: ViewsTable | None = None,
+    ) -> Iterator[Tensor]:
+        """One random view of each image, full size and scaled, (b, C, H, W): augmentation for training on labels.
+
+        Args:
+            split: Which images.
+            index: (n,) their positions.
+            batch_size: Images in a batch.
+            seed: The same seed and index give the same bytes.
+            table: What may change; by default ``[views]`` of the spec.
+        """
+
+    @abstractmethod
+    def names(self, split: str) -> NDArray[np.str_]:
+        """(N,) the source's own names of the images."""
+
+    @abstractmethod
+    def meta(self, split: str, name: str) -> NDArray[np.float64]:
+        """(N,) of a number in the images' meta; NaN where an image does not have it."""
+
+    @abstractmethod
     def rng(self, *key: int | str) -> np.random.Generator:
         """A generator that depends on the spec's label seed and ``key`` alone."""
 
     @abstractmethod
     def picture(self, name: str, image: NDArray[np.float32]) -> None:
-        """Show a picture, (H, W) or (H, W, 3) in [0, 1], to the observers and keep it in the run's folder."""
+        """Show a picture, (H, W) or (H, W, 3) in [0, 1], to the observers and keep it in the run's folder as PNG."""
+
+    @abstractmethod
+    def keep(self, name: str, content: bytes) -> None:
+        """Keep a file called ``name`` in the run's folder, under the encoder's name."""
+
+    @abstractmethod
+    def projector(
+        self,
+        name: str,
+        vectors: NDArray[np.float32],
+        labels: Mapping[str, Sequence[str]],
+        thumbnails: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Hand points to the observers that show spaces (TensorBoard's projector).
+
+        Args:
+            name: What they are.
+            vectors: (n, D).
+            labels: Columns of n texts each.
+            thumbnails: (n, h, w) or (n, h, w, 3) in [0, 1].
+        """
 
 
 class Evaluator(ABC):

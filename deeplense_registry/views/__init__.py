@@ -1,6 +1,6 @@
 """Images become views: batched, on the device, in physical terms."""
 
-from .pipeline import Pipeline
+from .pipeline import NUISANCES, Pipeline
 from .scaling import BandStatistics, Scaling
 
-__all__ = ["BandStatistics", "Pipeline", "Scaling"]
+__all__ = ["NUISANCES", "BandStatistics", "Pipeline", "Scaling"]

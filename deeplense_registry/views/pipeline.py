@@ -19,6 +19,8 @@ from .scaling import Scaling, Statistics
 
 SMALLEST = 8  # pixels; below, neither a crop nor a view shows a lens
 OFF = (0.0, 0.0)
+NUISANCES = ("noise", "psf_sigma", "ebv")
+"""What the views want to know of an image, where its meta say it."""
 
 
 class Pipeline:

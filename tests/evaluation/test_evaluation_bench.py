@@ -15,8 +15,10 @@ from deeplense_registry import (
     Target,
     UserError,
 )
-from deeplense_registry.evaluation import EncoderBench, embed, estimate_statistics, judge
-from deeplense_registry.spec import LabelsTable
+from deeplense_registry.evaluation import EmbeddingCache, EncoderBench, embed, estimate_statistics, judge
+from deeplense_registry.interfaces import ViewPlan, ViewSpec
+from deeplense_registry.spec import FluxTable, LabelsTable, ViewsTable
+from deeplense_registry.views import BandStatistics, Pipeline, Scaling
 
 SHAPE = ImageShape(2, 8, 8)
 
@@ -42,7 +44,7 @@ class Arrays:
 
     def __init__(self, images, targets):
         self.arrays, self.known = images, targets
-        self.largest = 0
+        self.largest, self.own = 0, {}
 
     def count(self, split):
         return len(self.arrays[split])
@@ -53,6 +55,12 @@ class Arrays:
 
     def targets(self, split, target):
         return self.known[split][target]
+
+    def names(self, split):
+        return np.array([f"{split}-{n}" for n in range(self.count(split))])
+
+    def meta(self, split, name):
+        return self.own.get(name, np.full(self.count(split), np.nan))
 
 
 def encoder(norm=True, seed=0):
@@ -87,7 +95,7 @@ def bench(partners=1, **changes):
         "scaling": lambda flux: 2 * flux,
         "labels": LabelsTable(budgets=(10, "all"), draws=3),
         "device": torch.device("cpu"),
-        "on_picture": lambda name, image: None,
+        "shown": None,
     }
     return EncoderBench(**{**given, **changes})
 
@@ -224,10 +232,111 @@ def test_a_fresh_encoder_is_free():
     assert not one.backbone.conv.weight.requires_grad
 
 
-def test_pictures_are_handed_on():
-    shown = []
-    bench(on_picture=lambda name, image: shown.append((name, image.shape))).picture("map", np.zeros((4, 4), np.float32))
-    assert shown == [("map", (4, 4))]
+class Wall:
+    """Notes what is shown."""
+
+    def __init__(self):
+        self.seen = []
+
+    def picture(self, name, image):
+        self.seen.append((name, image.shape))
+
+    def keep(self, name, content):
+        self.seen.append((name, content))
+
+    def projector(self, name, vectors, labels, thumbnails):
+        self.seen.append((name, vectors.shape, labels, thumbnails))
+
+
+def test_pictures_files_and_points_are_handed_on():
+    wall = Wall()
+    one = bench(shown=wall)
+    one.picture("map", np.zeros((4, 4), np.float32))
+    one.keep("map.csv", b"1,2")
+    one.projector("space", np.zeros((3, 5), np.float32), {"class": ["a", "b", "c"]})
+    assert wall.seen == [("map", (4, 4)), ("map.csv", b"1,2"), ("space", (3, 5), {"class": ["a", "b", "c"]}, None)]
+
+
+def test_flux_is_unscaled_and_scale_makes_it_a_stream():
+    one, index = bench(), np.array([3, 0, 7])
+    flux, stream = torch.cat(list(one.flux("test", index, 2))), torch.cat(list(one.stream("test", index, 2)))
+    assert torch.equal(one.scale(flux), stream)
+    assert not torch.equal(flux, stream)
+
+
+def pipelines(card):
+    def pipeline(table):
+        statistics = BandStatistics((0.0, 0.0), (1.0, 1.0))
+        scaling = Scaling(FluxTable(scaling="none"), statistics)
+        return Pipeline(ViewPlan(views=(ViewSpec(),)), table or ViewsTable(), scaling, card, statistics)
+
+    return pipeline
+
+
+def test_views_are_random_but_the_same_for_a_seed():
+    one = bench()
+    one.pipeline, index = pipelines(one.card), np.arange(7)
+    first, again, other = (torch.cat(list(one.views("test", index, 4, seed=seed))) for seed in (1, 1, 2))
+    assert first.shape == (7, 2, 8, 8)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_views_follow_the_table_given():
+    one = bench()
+    one.pipeline, index = pipelines(one.card), np.arange(7)
+    still = ViewsTable(rotate=False, flip=False, shift=0.0, zoom=(1.0, 1.0), noise=(0.0, 0.0))
+    views = torch.cat(list(one.views("test", index, 4, seed=1, table=still)))
+    assert torch.allclose(views, torch.cat(list(one.flux("test", index, 4))), atol=1e-6)
+
+
+def test_a_view_knows_the_noise_of_its_own_image():
+    one = bench()
+    one.pipeline, index = pipelines(one.card), np.arange(40)
+    one.source.own = {
+        "noise": np.where(np.arange(40) == 5, 9.0, np.nan)
+    }  # image 5 lacks nothing of the level asked for
+    noisy = ViewsTable(rotate=False, flip=False, shift=0.0, zoom=(1.0, 1.0), noise=(1.0, 1.0))
+    views = torch.cat(list(one.views("test", index, 16, seed=1, table=noisy)))
+    change = (views - torch.cat(list(one.flux("test", index, 16)))).std((1, 2, 3))
+    assert change[5] < 1e-6
+    assert (change[index != 5] > 0.5).all()
+
+
+def test_without_a_pipeline_there_are_no_views():
+    with pytest.raises(UserError, match="no views"):
+        next(bench().views("test", np.arange(3), 2, seed=0))
+
+
+def test_names_and_meta_are_the_sources():
+    assert bench().names("val")[:2].tolist() == ["val-0", "val-1"]
+    assert np.isnan(bench().meta("val", "noise")).all()
+
+
+def test_embeddings_are_kept_and_computed_once(tmp_path):
+    kept = EmbeddingCache(tmp_path / "embeddings", "ab" * 32)
+    first = bench(kept=kept).embeddings("test")
+    again = bench(kept=kept)
+    assert np.array_equal(again.embeddings("test"), first)
+    assert again.backbone.forwards == 0
+    other = bench(kept=EmbeddingCache(tmp_path / "embeddings", "cd" * 32))
+    other.embeddings("test")
+    assert other.backbone.forwards == 1
+
+
+def test_a_damaged_embedding_file_is_named(tmp_path):
+    kept = EmbeddingCache(tmp_path, "ab" * 32)
+    bench(kept=kept).embeddings("test")
+    path = next(tmp_path.glob("test-*.npy"))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match=r"test-abab.*damaged.*delete it"):
+        bench(kept=kept).embeddings("test")
+
+
+def test_embeddings_that_cannot_be_written_are_told(tmp_path):
+    (tmp_path / "embeddings").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot write.*make room"):
+        bench(kept=EmbeddingCache(tmp_path / "embeddings", "ab" * 32)).embeddings("test")
 
 
 @pytest.mark.parametrize(

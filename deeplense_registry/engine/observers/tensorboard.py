@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -51,6 +52,16 @@ class TensorBoard:
         """A picture."""
         for writer in self._writers:
             writer.add_image(name, image, step, dataformats="HW" if image.ndim == 2 else "HWC")
+
+    @hookimpl
+    def projector(self, name: str, vectors: Any, labels: Mapping[str, Any], thumbnails: Any, step: int) -> None:
+        """Points in the projector, with their labels and thumbnails."""
+        rows = [list(row) for row in zip(*labels.values(), strict=True)]
+        images = None if thumbnails is None else torch.from_numpy(thumbnails)
+        if images is not None:  # (n, 3, h, w), square as the projector wants its sprites
+            images = images.movedim(-1, 1) if images.ndim == 4 else images[:, None].expand(-1, 3, -1, -1)
+        for writer in self._writers:
+            writer.add_embedding(torch.from_numpy(vectors), rows or None, images, step, name, list(labels) or None)
 
     @hookimpl
     def measurement(self, measurement: Any) -> None:

@@ -60,7 +60,7 @@ def make_bench(rows, targets, kinds, *, encoder="trained", budgets=(30, "all"), 
         scaling=lambda flux: flux,
         labels=LabelsTable(budgets=budgets, draws=draws, **labels),
         device=torch.device("cpu"),
-        on_picture=lambda name, image: None,
+        shown=None,
     )
 
 

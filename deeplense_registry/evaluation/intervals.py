@@ -20,11 +20,17 @@ _TRIES = 1000
 
 
 class Interval(NamedTuple):
-    """A value between the ends of its 95 % interval."""
+    """A value between the ends of its 95 % interval.
+
+    Attributes:
+        value, low, high: The value, and the ends.
+        replicates: (1 + R, n): the score of each of n draws, and below it on R resamples of the test images.
+    """
 
     value: float
     low: float
     high: float
+    replicates: Scores
 
 
 def interval(
@@ -61,14 +67,26 @@ def interval(
         UserError: A class is so rare that resamples practically never have every class.
     """
     scores = np.array([metric(truth, prediction) for prediction in predictions])  # (n,)
-    value = float(scores.mean())
     replicates = _bootstrap(metric, truth, predictions, rng, resamples)  # (R, n)
-    low, high = np.quantile(replicates.mean(1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="weibull")
-    draws = _half_width_of_draws(scores, replicates)
+    return interval_of(np.vstack([scores, replicates]), bounds)
+
+
+def interval_of(replicates: Scores, bounds: tuple[float, float] = (-inf, inf)) -> Interval:
+    """The interval of :func:`interval` from the scores it rests on, or from paired differences of such.
+
+    Args:
+        replicates: (1 + R, n): the score of each of n draws, and below it on R resamples of the test images.
+        bounds: The range within which the interval stays.
+    """
+    scores, resampled = replicates[0], replicates[1:]
+    value = float(scores.mean())
+    low, high = np.quantile(resampled.mean(1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="weibull")
+    draws = _half_width_of_draws(scores, resampled)
     return Interval(
         value,
         low=max(bounds[0], value - hypot(max(0.0, value - low), draws)),
         high=min(bounds[1], value + hypot(max(0.0, high - value), draws)),
+        replicates=replicates,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from attrs import field, frozen, validators
+from attrs import asdict, field, frozen, validators
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,6 +31,8 @@ class Measurement:
         value: The mean over repeats.
         low, high: Ends of the 95 % interval; equal to ``value`` where there is none.
         repeats: The number of label draws (or seeds) behind it.
+        replicates: (1 + R, repeats), or ``None``: the score of each draw, and below it on R resamples of the test
+            images. Measurements of one data set, target and budget share their resamples, so that differences pair.
     """
 
     evaluator: str = ""
@@ -43,6 +45,17 @@ class Measurement:
     low: float
     high: float
     repeats: int = field(default=1, validator=validators.ge(1))
+    replicates: NDArray[np.float64] | None = field(default=None, eq=False, repr=False)
+
+    @property
+    def key(self) -> str:
+        """What is measured, of whom: ``evaluator/target/metric/split/labels/encoder``."""
+        parts = (self.evaluator, self.target, self.metric, self.split, self.labels, self.encoder)
+        return "/".join(map(str, parts))
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the replicates."""
+        return asdict(self, filter=lambda attribute, _: attribute.name != "replicates")
 
 
 @frozen(eq=False)

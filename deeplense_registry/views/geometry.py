@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..interfaces import ViewSpec
 from ..spec.tables import ViewsTable
-from .draws import chance, uniform
+from .draws import chance, log_uniform, uniform
 
 Size = tuple[int, int]
 
@@ -118,7 +118,7 @@ def _draw(
     turn = 2 * math.pi if table.rotate else 0.0
     angle = uniform(0.0, turn, count, generator)
     mirror = chance(0.5 if table.flip else 0.0, count, generator)
-    zoom = uniform(math.log(table.zoom[0]), math.log(table.zoom[1]), (count, 1), generator).exp()
+    zoom = log_uniform(*table.zoom, (count, 1), generator)
     whole = torch.tensor(frame(spec, shape), device=generator.device)  # (2,), x before y
     crop = uniform(*spec.scale, (count, 1), generator).sqrt() * whole  # (B, 2)
     room = (torch.tensor(shape[::-1], device=generator.device) - crop).clamp_min(0.0) / 2

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..components import DatasetCard, UserError
 from ..interfaces import ViewOp, ViewPlan, Views, ViewSpec
 from ..spec.tables import FluxTable, ViewsTable
-from .draws import uniform
+from .draws import log_uniform, uniform
 from .geometry import look, size_of
 from .paper import photograph
 from .photometry import add_noise, blur, extinction, hide, lacking, redden
@@ -19,6 +19,7 @@ from .scaling import Scaling, Statistics
 
 SMALLEST = 8  # pixels; below, neither a crop nor a view shows a lens
 OFF = (0.0, 0.0)
+SAME = (1.0, 1.0)
 NUISANCES = ("noise", "psf_sigma", "ebv")
 """What the views want to know of an image, where its meta say it."""
 
@@ -26,8 +27,9 @@ NUISANCES = ("noise", "psf_sigma", "ebv")
 class Pipeline:
     """Makes the views of a plan, under ``policy = "lens"`` or ``"paper"``.
 
-    "lens" works on flux, in this order: geometry (one resampling), galactic reddening, PSF, noise, mask, flux scaling.
-    Each target level is drawn per image, and the image gets what it lacks of it (Stein et al. 2021, arXiv:2110.13151).
+    "lens" works on flux, in this order: geometry (one resampling), galactic reddening, brightness, PSF, noise, mask,
+    flux scaling. Each target level is drawn per image, and the image gets what it lacks of it (Stein et al. 2021,
+    arXiv:2110.13151).
     "paper" maps each image, all bands together, to [0, 1] and applies the view's ``PaperRecipe``; the result stays
     there. Under both the view's own operations come last.
 
@@ -108,13 +110,17 @@ class Pipeline:
         if table.reddening != OFF:
             excess = uniform(*table.reddening, count, generator) - _own(meta, "ebv", magnification)
             views = redden(views, excess, self._extinction)
+        own_noise = _own(meta, "noise", magnification)
+        if table.brightness != SAME:
+            factor = log_uniform(*table.brightness, count, generator)
+            views, own_noise = views * factor[:, None, None, None], own_noise * factor
         if table.psf != OFF:
             own = _own(meta, "psf_sigma", magnification) * magnification  # now in the view's pixels
             views = blur(views, lacking(uniform(*table.psf, count, generator), own), table.psf[1])
         if table.noise != OFF:
             deviation = torch.tensor(self._deviation, device=views.device)  # (C,)
             target = uniform(*table.noise, (count, 1), generator) * deviation  # (B, C)
-            views = add_noise(views, lacking(target, _own(meta, "noise", magnification)[:, None]), generator)
+            views = add_noise(views, lacking(target, own_noise[:, None]), generator)
         if table.mask != OFF:
             views = hide(views, uniform(*table.mask, count, generator), generator)
         return views

@@ -125,6 +125,21 @@ def test_reddening_spares_what_is_reddened_already(build: Build) -> None:
     torch.testing.assert_close(ratio, 10 ** (-0.4 * torch.tensor([[0.3], [0.0], [-0.2]]) * coefficient))
 
 
+def test_brightness_multiplies_every_band_by_one_factor(build: Build) -> None:
+    factors = only(build(bands=RGB, brightness=(0.5, 2.0)), torch.ones(200, 3, 16, 16)).mean((2, 3))  # (200, 3)
+    torch.testing.assert_close(factors, factors[:, :1].expand(-1, 3))
+    assert 0.5 <= factors.min() < 0.55
+    assert 1.8 < factors.max() <= 2.0
+    assert 0.4 < (factors[:, 0] < 1.0).float().mean() < 0.6  # log-uniform: half of them below 1
+
+
+def test_brightness_takes_the_images_own_noise_with_it(build: Build) -> None:
+    pipeline = build(brightness=(4.0, 4.0), noise=(2.0, 2.0), std=1.0)
+    views = only(pipeline, torch.ones(3, 1, 64, 64), noise=torch.tensor([0.0, 0.25, 0.5]))
+    lacking = torch.tensor([4.0, 3.0, 0.0]).sqrt()  # of 2 in quadrature, the own noise being 4 times what it was
+    torch.testing.assert_close(views.std((1, 2, 3)), lacking, atol=0.08, rtol=0.0)
+
+
 def test_mask_hides_flux_before_it_is_scaled(build: Build) -> None:
     pipeline = build(flux="standard", std=2.0, size=40, mask=(0.25, 0.25))
     views = only(pipeline, torch.full((5, 1, 40, 40), 3.0))

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from ...components import hookimpl
 from ...shards.atomic import write_bytes
 
@@ -55,7 +53,7 @@ class Log:
     @hookimpl
     def measurement(self, measurement: Any) -> None:
         """Note a measurement."""
-        self._write({"event": "measurement", **attrs.asdict(measurement)})
+        self._write({"event": "measurement", **measurement.as_json()})
 
     @hookimpl
     def run_ended(self, status: str) -> None:

@@ -20,6 +20,7 @@ from .observers import Observers
 from .pictures import png
 from .provenance import plugin_record
 from .session import Session, constructor
+from .splits import LabelDraws
 
 
 def evaluate(session: Session, observers: Observers) -> list[Measurement]:
@@ -70,6 +71,7 @@ def bench_of(session: Session, observers: Observers, name: str, method: Method) 
         shown=Kept(session, observers, name),
         pipeline=single_views(session, centred=method.encoder().centred_crops),
         kept=EmbeddingCache(session.folder.embeddings / name, _key(session, name)),
+        drawn=LabelDraws(session.cell, session.shards, session.folder.splits),
         assign=method.assign,
     )
 

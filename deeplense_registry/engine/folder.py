@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from ..components import UserError
 from ..interfaces import Measurement
-from ..shards.atomic import write_bytes, write_json
+from ..shards.atomic import replacing, write_bytes, write_json
 from ..spec import Cell, to_toml
 
 FORMAT = 1
@@ -48,6 +52,11 @@ class RunFolder:
     def embeddings(self) -> Path:
         """The folder of embeddings that were computed."""
         return self.path / "embeddings"
+
+    @property
+    def splits(self) -> Path:
+        """The folder of index files: which images were trained on, and which were labelled."""
+        return self.path / "splits"
 
     @property
     def pictures(self) -> Path:
@@ -96,14 +105,34 @@ class RunFolder:
         rows = read_json(path)
         if rows is None:
             return None
+        scores = self.replicates()
         try:
-            return tuple(Measurement(**row) for row in rows)
+            measured = [Measurement(**row) for row in rows]
+            return tuple(attrs.evolve(one, replicates=scores.get(one.key)) for one in measured)
         except TypeError as error:
             raise UserError(f"{path}: no measurements of this version ({error}); evaluate the run again") from error
 
     def write_measurements(self, measurements: Sequence[Measurement]) -> None:
-        """Publish the measurements."""
-        write_json(self.path / "measurements.json", [attrs.asdict(one) for one in measurements])
+        """Publish the measurements, and before them the scores of their resamples, for paired differences."""
+        scores = {one.key: one.replicates for one in measurements if one.replicates is not None}
+        with replacing(self.path / "replicates.npz") as aside, aside.open("wb") as file:
+            np.savez(file, allow_pickle=False, **scores)
+        write_json(self.path / "measurements.json", [one.as_json() for one in measurements])
+
+    def replicates(self) -> dict[str, NDArray[np.float64]]:
+        """The scores behind the measurements, by :attr:`Measurement.key`; empty before the evaluation has ended.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        path = self.path / "replicates.npz"
+        if not path.exists():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+            raise UserError(f"{path}: damaged ({error}); evaluate the run again") from error
 
     @contextmanager
     def locked(self) -> Iterator[int]:

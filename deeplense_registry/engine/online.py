@@ -19,7 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from ..blocks.contrast import embedding_std
 from ..blocks.spectrum import effective_rank
 from ..components import UserError, derive_seed
-from ..evaluation import embed, labelled
+from ..evaluation import embed, label_pool, labelled
 from ..interfaces import Backbone
 from .session import Session
 
@@ -51,6 +51,14 @@ def spread(session: Session, encoder: Backbone) -> dict[str, float]:
     }
 
 
+def _looked_at(session: Session, split: str) -> NDArray[np.int64]:
+    """Positions of the images that a probe sees: of training images those that a skew leaves to labels."""
+    if split != "train":
+        return subset(session.shards.count(split), PROBE_IMAGES)
+    pool = label_pool(session.cell.skew, session.shards)
+    return pool[subset(len(pool), PROBE_IMAGES)]
+
+
 @frozen(eq=False)
 class Labels:
     """One target of both splits' subsets.
@@ -75,7 +83,7 @@ class OnlineProbe:
         self._session = session
         names = session.cell.train.probe
         splits = ("train", "val") if names else ()
-        self._index = {split: subset(session.shards.count(split), PROBE_IMAGES) for split in splits}
+        self._index = {split: _looked_at(session, split) for split in splits}
         self._labels = {name: self._read(name) for name in names}
 
     def __call__(self, encoder: Backbone) -> dict[str, float]:

@@ -21,6 +21,7 @@ from ..views import Scaling
 from .checkpoint import Checkpoints
 from .folder import RunFolder
 from .precision import choose_device, choose_precision
+from .splits import training_shards
 
 BATCH = 256
 """Images in one forward pass outside training; fixed, since another number gives other bits."""
@@ -34,7 +35,7 @@ class Session:
     Attributes:
         cell, folder: What runs, and where.
         device, precision: Where it computes, and how.
-        shards: The images.
+        shards: The images; of a skew on pretraining those that it leaves.
         facts: What a method may know of the run.
         scaling: Flux to the encoder's input.
         checkpoints: The run's.
@@ -55,7 +56,7 @@ class Session:
         self.device = choose_device(cell.execute.device)
         self.precision = choose_precision(cell.train.precision, self.device)
         settle(self.device, cell.train.threads or (1 if cell.train.reproducible else None))
-        self.shards = ShardSet.open(shards_folder(cell.dataset, report))
+        self.shards = training_shards(cell, ShardSet.open(shards_folder(cell.dataset, report)))
         self.facts = self._facts()
         if problems := check_facts(cell, self.facts):
             raise UserError("\n".join(problems))

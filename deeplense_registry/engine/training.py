@@ -15,6 +15,7 @@ from .feed import Feed
 from .observers import Observers
 from .optimisation import Optimisation, chosen_recipe
 from .session import Session
+from .splits import publish_training_images
 from .trainer import Trainer
 from .watch import Watch, watch_over
 from .world import ProcessWorld
@@ -30,6 +31,8 @@ def train(session: Session, observers: Observers, world: ProcessWorld, stop: Cal
     method = session.method()
     optimisation = Optimisation(method, chosen_recipe(method, session.cell.train), session.facts)
     start = session.checkpoints.restore(method, optimisation.optimiser) or 0
+    if world.rank == 0:
+        publish_training_images(session.cell, session.shards, session.folder.splits)
     observers.training_started(steps=session.facts.steps, step=start)
     if start < session.facts.steps:
         watch = watch_over(session, method, observers, world.rank, start)

@@ -77,6 +77,7 @@ class EncoderBench(Bench):
         shown: Takes pictures, files and points.
         pipeline: Makes single full-size views, as a table of ``[views]`` allows (``None``: as the spec does).
         kept: Where embeddings are kept beyond this process, if anywhere.
+        drawn: The label draws of a target; by default they are drawn from all training images.
         assign: The method's ``assign``: pooled features (b, D) to cluster probabilities (b, K) or ``None``.
     """
 
@@ -90,6 +91,7 @@ class EncoderBench(Bench):
     shown: Shown
     pipeline: Callable[[ViewsTable | None], Callable[..., Views]] | None = None
     kept: EmbeddingCache | None = None
+    drawn: Callable[[str], Sequence[Sequence[Draw]]] | None = None
     assign: Callable[[Tensor], Tensor | None] | None = None
     _embeddings: dict[str, NDArray[np.float32]] = field(init=False, factory=dict)
     _assignments: dict[str, NDArray[np.float32] | None] = field(init=False, factory=dict)
@@ -127,6 +129,8 @@ class EncoderBench(Bench):
     def draws(self, target: str) -> Sequence[Sequence[Draw]]:
         """For each label budget of the spec its draws (:func:`label_draws`)."""
         targets = self.targets("train", target)
+        if self.drawn is not None:
+            return self.drawn(target)
         return label_draws(targets, self.labels, target, classes=len(self.card.targets[target].classes) or None)
 
     def fresh_encoder(self) -> Backbone:

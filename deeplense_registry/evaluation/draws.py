@@ -20,7 +20,9 @@ def labelled(targets: NDArray[Any]) -> NDArray[np.bool_]:
     return known
 
 
-def label_draws(targets: NDArray[Any], labels: LabelsTable, target: str, *, classes: int | None) -> list[list[Draw]]:
+def label_draws(
+    targets: NDArray[Any], labels: LabelsTable, target: str, *, classes: int | None, pool: Index | None = None
+) -> list[list[Draw]]:
     """For each budget of ``labels`` its draws of labelled training images.
 
     A draw depends on ``labels.seed``, the target's name, the budget and the number of the draw alone. Classes are drawn
@@ -33,11 +35,13 @@ def label_draws(targets: NDArray[Any], labels: LabelsTable, target: str, *, clas
         labels: The spec's ``[labels]``.
         target: The target's name.
         classes: The number of classes K; ``None`` for a quantity.
+        pool: (n,) positions of the images that may be labelled (a skew's); by default all.
 
     Raises:
         UserError: No image is labelled, a class has no image, or a budget exceeds the number of labelled images.
     """
     known = np.flatnonzero(labelled(targets))
+    known = known if pool is None else np.intersect1d(known, pool)
     _check(targets[known], labels, target, classes)
     strata = targets[known].astype(np.int64) if classes and labels.stratified else np.zeros(len(known), dtype=np.int64)
     groups = [known[strata == k] for k in range(strata.max() + 1)]
@@ -81,5 +85,5 @@ def _check(known: NDArray[Any], labels: LabelsTable, target: str, classes: int |
         if not isinstance(budget, str) and budget > len(known):
             raise UserError(
                 f"[labels] budgets: {budget} labelled images of target {target!r} are asked for, but the training "
-                f'split has {len(known)}; ask for at most {len(known)}, or for "all"'
+                f'split has {len(known)} to label; ask for at most {len(known)}, or for "all"'
             )

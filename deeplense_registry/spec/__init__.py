@@ -6,6 +6,7 @@ from .load import load_spec, structure_options
 from .model import Cell, Instance, Spec, digest_of
 from .problems import Problem, SpecError
 from .schema import json_schema
+from .skew import SkewTable, skew_faults
 from .tables import ExecuteTable, FluxTable, LabelsTable, RunTable, ShardsOptions, TrainTable, ViewsTable
 from .write import annotated, to_toml
 
@@ -18,6 +19,7 @@ __all__ = [
     "Problem",
     "RunTable",
     "ShardsOptions",
+    "SkewTable",
     "Spec",
     "SpecError",
     "TrainTable",
@@ -30,6 +32,7 @@ __all__ = [
     "json_schema",
     "load_spec",
     "run_facts",
+    "skew_faults",
     "structure_options",
     "to_toml",
 ]

@@ -19,6 +19,7 @@ _MaxLength: Any = type(validators.max_len(0))
 _Matches: Any = type(validators.matches_re(""))
 _Optional: Any = type(validators.optional(validators.ge(0)))
 _Each: Any = type(validators.deep_iterable(validators.ge(0)))
+_EachValue: Any = type(validators.deep_mapping(value_validator=validators.ge(0)))
 _And: Any = type(validators.and_())
 
 
@@ -32,6 +33,9 @@ def bounds(validator: Any, schema: Schema) -> Schema:
         return bounds(validator.validator, schema)
     if isinstance(validator, _Each):
         return _each(validator, schema)
+    if isinstance(validator, _EachValue):
+        values = bounds(validator.value_validator, schema.get("additionalProperties", {}))
+        return bounds(validator.mapping_validator, {**schema, "additionalProperties": values})
     return {**schema, **_bound(validator, schema)}
 
 

@@ -57,6 +57,7 @@ def _cell(spec: Spec, dataset: Instance, method: Instance, backbone: Instance, s
         flux=spec.flux,
         train=spec.train,
         labels=spec.labels,
+        skew=spec.skew,
         execute=spec.execute,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..components import DatasetFacts, ImageShape, RunFacts, UserError
 from .model import Cell, Instance
 from .problems import Fault, Faults, dotted
+from .skew import skew_faults
 
 
 def run_facts(cell: Cell, dataset: DatasetFacts | None = None) -> RunFacts | None:
@@ -18,12 +19,19 @@ def run_facts(cell: Cell, dataset: DatasetFacts | None = None) -> RunFacts | Non
         dataset: The facts of its data where they exist already; by default what the data set's options say.
 
     Returns:
-        ``None`` while the shape or the number of training images is unknown, or the backbone's options tell no facts.
+        ``None`` while the shape or the number of training images is unknown, or the backbone's options tell no facts;
+        and with a skew of pretraining, since only the targets tell how many images it leaves.
 
     Raises:
         UserError: A plugin's options refuse, in their own words.
     """
-    dataset = dataset or _ask("dataset", cell.dataset)
+    if cell.skew is not None and cell.skew.on == "both":
+        return None
+    return _whole(cell, dataset or _ask("dataset", cell.dataset))
+
+
+def _whole(cell: Cell, dataset: DatasetFacts | None) -> RunFacts | None:
+    """The facts of a cell that trains on the whole training split."""
     if dataset is None or "train" not in dataset.images:
         return None
     backbone = _ask("backbone", cell.backbone, dataset.shape)
@@ -47,12 +55,22 @@ def check_facts(cell: Cell, facts: RunFacts) -> list[str]:
 
 
 def cell_faults(cell: Cell, dataset: DatasetFacts | None = None) -> list[Fault]:
-    """What is wrong with a cell as far as its facts are known; arguments as of :func:`run_facts`."""
+    """What is wrong with a cell as far as its facts are known; arguments as of :func:`run_facts`.
+
+    A skew is taken for the whole training split, the most that it can leave; the engine asks again.
+    """
     try:
-        facts = run_facts(cell, dataset)
+        dataset = dataset or _ask("dataset", cell.dataset)
+        facts = _whole(cell, dataset)
     except Faults as error:
         return [*_batches(cell), *_warmup(cell), *error.faults]
-    return list(_faults(cell, facts)) if facts else [*_batches(cell), *_warmup(cell)]
+    faults = list(_faults(cell, facts)) if facts else [*_batches(cell), *_warmup(cell)]
+    return [*faults, *_skew(cell, dataset)]
+
+
+def _skew(cell: Cell, dataset: DatasetFacts | None) -> Iterator[Fault]:
+    if cell.skew is not None and dataset is not None and dataset.targets:
+        yield from skew_faults(cell.skew, dataset.targets)
 
 
 def _faults(cell: Cell, facts: RunFacts) -> Iterator[Fault]:

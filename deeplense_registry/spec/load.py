@@ -17,7 +17,7 @@ from .model import Instance, Spec
 from .problems import Fault, Faults, Problem, SpecError, dotted, nearest
 from .sources import Sources, read_sources
 from .structure import structure
-from .tables import CORE_TABLES, ExcludeTable, ShardsOptions
+from .tables import CORE_TABLES, OPTIONAL_TABLES, ExcludeTable, ShardsOptions
 
 _REQUIRED = ("dataset", "method", "backbone")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -74,7 +74,8 @@ def _spec(sources: Sources, faults: list[Fault]) -> Spec | None:
     ]
     tables: dict[str, Any] = {}
     for name, cls in CORE_TABLES.items():
-        tables[name] = _table(document.get(name, {}), cls, f"key of [{name}]", (name,), faults)
+        absent = name in OPTIONAL_TABLES and name not in document
+        tables[name] = None if absent else _table(document.get(name, {}), cls, f"key of [{name}]", (name,), faults)
     for kind in COMPONENT_TABLES:
         tables[kind] = _instances(kind, document.get(kind, {}), faults)
     tables["exclude"] = _excludes(document.get("exclude", []), faults)

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from ..components import Row
+from .skew import SkewTable
 from .sources import Sources
 from .structure import plain
 from .tables import ExcludeTable, ExecuteTable, FluxTable, LabelsTable, RunTable, TrainTable, ViewsTable
@@ -51,6 +52,7 @@ class Spec:
 
     Attributes:
         run, views, flux, train, labels, execute: The core's tables.
+        skew: ``[skew]``, or ``None``: the training images are taken as they are.
         dataset, method, backbone, evaluate: The instances of each kind, in the order of the file.
         exclude: What to leave out of the product.
         sources: Where each value comes from.
@@ -61,6 +63,7 @@ class Spec:
     flux: FluxTable
     train: TrainTable
     labels: LabelsTable
+    skew: SkewTable | None = None
     execute: ExecuteTable
     dataset: tuple[Instance, ...]
     method: tuple[Instance, ...]
@@ -90,6 +93,7 @@ class Cell:
         dataset, method, backbone: What is trained on what.
         evaluate: Who judges the encoder.
         views, flux, train, labels, execute: The core's tables.
+        skew: ``[skew]``, or ``None``: the training images are taken as they are.
     """
 
     name: str
@@ -103,6 +107,7 @@ class Cell:
     flux: FluxTable
     train: TrainTable
     labels: LabelsTable
+    skew: SkewTable | None = None
     execute: ExecuteTable
 
     @property
@@ -122,6 +127,8 @@ class Cell:
         train = {key: value for key, value in plain(self.train).items() if key not in _WATCHING}
         parts = {kind: getattr(self, kind).document for kind in ("dataset", "method", "backbone")}
         tables = {"views": plain(self.views), "flux": plain(self.flux), "train": train}
+        if self.skew is not None and self.skew.on == "both":
+            tables["skew"] = plain(self.skew)
         return digest_of({**parts, **tables, "seed": self.seed})
 
 
@@ -132,12 +139,14 @@ def digest_of(document: Mapping[str, Any]) -> str:
 
 
 def _document(whole: Spec | Cell, run: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables in the order in which a reader wants them; an empty ``[evaluate]`` is left out."""
+    """The tables in the order in which a reader wants them; what is not there is left out."""
     document: dict[str, Any] = {"run": dict(run)}
     for kind in ("dataset", "method", "backbone"):
         document[kind] = _tables(getattr(whole, kind))
     for table in ("views", "flux", "train", "labels"):
         document[table] = plain(getattr(whole, table))
+    if whole.skew is not None:
+        document["skew"] = plain(whole.skew)
     if whole.evaluate:
         document["evaluate"] = _tables(whole.evaluate)
     return {**document, "execute": plain(whole.execute)}

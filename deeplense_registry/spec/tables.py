@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 from attrs import frozen, validators
 
 from ..components.options import option, ordered
+from .skew import SkewTable
 
 Range = tuple[float, float]
 _at_least_one = validators.ge(1)
@@ -38,6 +40,11 @@ class ViewsTable:
     flip: bool = option("Mirror half of the views.", True)
     shift: float = option("Largest shift of the centre along each axis, in pixels.", 2.0, validators.ge(0.0))
     zoom: Range = option("Range of magnification, drawn log-uniformly.", (0.9, 1.1), ordered(0.1, 10.0))
+    brightness: Range = option(
+        "Range of the factor that multiplies a view's flux, drawn log-uniformly: a source of another luminosity.",
+        (1.0, 1.0),
+        ordered(0.01, 100.0),
+    )
     noise: Range = option(
         "Range of a view's noise level, in standard deviations of the training images' pixels; what the image lacks of "
         "the drawn level is added in quadrature.",
@@ -59,10 +66,10 @@ class ViewsTable:
 class FluxTable:
     """``[flux]``: how flux becomes the encoder's input, after the views. Recorded with the encoder."""
 
-    scaling: Literal["standard", "asinh", "minmax", "none"] = option(
-        'Subtract the mean and divide by the standard deviation of the training images per band ("standard"); asinh of '
+    scaling: Literal["zscore", "asinh", "minmax", "none"] = option(
+        'Subtract the mean and divide by the standard deviation of the training images per band ("zscore"); asinh of '
         'that ("asinh"); each image to [0, 1] ("minmax", which destroys flux); "none".',
-        "standard",
+        "zscore",
     )
     softening: float = option(
         'Where "asinh" turns from linear to logarithmic, in standard deviations.', 1.0, validators.gt(0.0)
@@ -124,6 +131,10 @@ class LabelsTable:
     draws: int = option('Draws of each budget but "all".', 10, _at_least_one)
     seed: int = option("Seed of the draws, the same for every method and run seed.", 0, validators.ge(0))
     stratified: bool = option("Draw classes in their proportions, each at least once.", True)
+    index: Path | None = option(
+        "Published label draws, read instead of drawn: the splits folder of a run, or one of its labels-TARGET.json.",
+        None,
+    )
 
 
 @frozen
@@ -131,6 +142,7 @@ class ExecuteTable:
     """``[execute]``: where and with whom; no part of the run's identity."""
 
     processes: int = option("Processes of one run.", 1, _at_least_one)
+    workers: int = option("Runs of a survey at once, each in a process of its own.", 1, _at_least_one)
     device: Literal["auto", "cpu", "cuda"] = option('"auto" takes a GPU where there is one.', "auto")
     observers: tuple[str, ...] = option(
         "Who watches: built in are tensorboard, progress and log; plugins add others.",
@@ -161,6 +173,17 @@ class ShardsOptions:
     """``[dataset.NAME] use = "shards"``: shards that exist, built into the core."""
 
     path: str = option(f"Folder of shards, or a URL ({', '.join(_FETCHED)}).", attrs.NOTHING, _data)
+    pixel_scale: float | None = option(
+        "Arcseconds per pixel, for WebDataset tars that have no manifest (and only for those).",
+        None,
+        validators.optional(validators.gt(0.0)),
+    )
+    bands: tuple[str, ...] = option(
+        "Names of the bands, for tars that have no manifest; by default channel-1 and so on.", ()
+    )
+    classes: tuple[str, ...] = option(
+        "Names of the classes in their order, for tars that have no manifest; by default sorted, or their numbers.", ()
+    )
 
 
 @frozen
@@ -187,6 +210,10 @@ CORE_TABLES: dict[str, type[Any]] = {
     "flux": FluxTable,
     "train": TrainTable,
     "labels": LabelsTable,
+    "skew": SkewTable,
     "execute": ExecuteTable,
 }
 """The core's tables by name; the tables of components are in :data:`.merge.COMPONENT_TABLES`."""
+
+OPTIONAL_TABLES = ("skew",)
+"""Those that mean something by being there at all."""

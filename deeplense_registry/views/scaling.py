@@ -44,7 +44,7 @@ class BandStatistics:
 class Scaling:
     """From flux to the encoder's input; the same function in training and afterwards.
 
-    With z = (flux - mean) / std per band: ``"standard"`` is z; ``"asinh"`` is s asinh(z / s) with the table's softening
+    With z = (flux - mean) / std per band: ``"zscore"`` is z; ``"asinh"`` is s asinh(z / s) with the table's softening
     s, which has slope 1 at z = 0 and keeps faint and bright pixels in range; ``"minmax"`` maps each image, all bands
     together, to [0, 1] (a constant image to 0); ``"none"`` changes nothing.
 
@@ -60,7 +60,7 @@ class Scaling:
         self.table = table
         self.statistics = BandStatistics(tuple(statistics.mean), tuple(statistics.std))
         flat = [str(band) for band, std in enumerate(self.statistics.std) if not std > 0]
-        if flat and table.scaling in ("standard", "asinh"):
+        if flat and table.scaling in ("zscore", "asinh"):
             raise UserError(
                 f'[flux] scaling = "{table.scaling}" divides by the standard deviation of the training images, which '
                 f'is not positive in band {", ".join(flat)} (from 0): leave it out, or set scaling = "none"'
@@ -81,7 +81,7 @@ class Scaling:
         if self.table.scaling == "minmax":
             return minmax(images)
         standard = (images - self._band(self.statistics.mean, images)).div_(self._band(self.statistics.std, images))
-        if self.table.scaling == "standard":
+        if self.table.scaling == "zscore":
             return standard
         return standard.div_(self.table.softening).asinh_().mul_(self.table.softening)
 
@@ -107,7 +107,7 @@ class Scaling:
             statistics = BandStatistics(mean, std)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"the recorded flux scaling is damaged ({error!r}): {dict(record)}") from error
-        if table.scaling not in ("standard", "asinh", "minmax", "none"):
+        if table.scaling not in ("zscore", "asinh", "minmax", "none"):
             raise UserError(f"the recorded flux scaling is {table.scaling!r}, which this version does not know")
         return cls(table, statistics)
 

@@ -44,6 +44,13 @@ BEYOND = {
     "shards-pipe",
     "shards-scheme",
     "shards-without-path",
+    "skew-classes",
+    "skew-conflict",
+    "skew-nothing",
+    "skew-parameter",
+    "skew-quantity",
+    "skew-target",
+    "skew-without-target",
 }
 """Bad specs that no schema can refuse: they concern several keys, several files, installed plugins or the data."""
 
@@ -56,6 +63,8 @@ GOOD = [
     CORE + '[labels]\nbudgets = [1, "all"]\n[evaluate.score]\ntargets = ["a", "b"]\n[evaluate.other]\nuse = "score"\n',
     CORE + '[method.twin]\nuse = "pair"\n[[exclude]]\nmethod = "twin"\nseed = 0\n[views]\nzoom = [1, 1.5]\nshift = 0\n',
     CORE.replace("[train]", '[backbone.net.head]\nact = "gelu"\n[train]\nlearning_rate = 1\nprecision = "fp32"'),
+    CORE + '[skew]\ntarget = "class"\nratio = { none = 1, sphere = 0.05 }\n[labels]\nindex = "splits"\n',
+    CORE + '[skew]\ntarget = "class"\non = "labels"\nimbalance = 100\nseed = 3\n',
 ]
 
 

@@ -29,7 +29,7 @@ def build() -> Build:
         *views: ViewSpec,
         size: int = 32,
         bands: tuple[str, ...] = ("x",),
-        flux: Literal["standard", "asinh", "minmax", "none"] = "none",
+        flux: Literal["zscore", "asinh", "minmax", "none"] = "none",
         std: float = 1.0,
         centred: bool = False,
         still: bool = True,

@@ -141,7 +141,7 @@ def test_brightness_takes_the_images_own_noise_with_it(build: Build) -> None:
 
 
 def test_mask_hides_flux_before_it_is_scaled(build: Build) -> None:
-    pipeline = build(flux="standard", std=2.0, size=40, mask=(0.25, 0.25))
+    pipeline = build(flux="zscore", std=2.0, size=40, mask=(0.25, 0.25))
     views = only(pipeline, torch.full((5, 1, 40, 40), 3.0))
     assert set(views.flatten().tolist()) == {0.0, 1.5}
     assert ((views == 0).sum((1, 2, 3)) == 400).all()
@@ -167,7 +167,7 @@ def test_operations_follow_in_order_and_their_extras_are_kept(build: Build) -> N
         return images + 1, {"label": label}
 
     images = images_of(1)
-    views = build(ViewSpec(ops=(double, turn)), ViewSpec(), flux="standard", std=2.0)(
+    views = build(ViewSpec(ops=(double, turn)), ViewSpec(), flux="zscore", std=2.0)(
         images, torch.arange(6), {}, seeded()
     )
     assert torch.equal(views.images[0], images / 2 * 2 + 1)
@@ -180,7 +180,7 @@ def test_operations_follow_in_order_and_their_extras_are_kept(build: Build) -> N
 
 def test_paper_views_come_from_each_image_mapped_to_the_unit_interval(build: Build) -> None:
     recipe = PaperRecipe(scale=(1.0, 1.0), flip=0.0, jitter_p=0.0, grey_p=0.0, blur_p=0.0)
-    pipeline = build(ViewSpec(paper=recipe), bands=("b0", "b1", "b2"), policy="paper", flux="standard")
+    pipeline = build(ViewSpec(paper=recipe), bands=("b0", "b1", "b2"), policy="paper", flux="zscore")
     images = images_of(3) * 50 - 20
     torch.testing.assert_close(only(pipeline, images), pipeline.scaling(images), atol=2e-5, rtol=0)
     assert pipeline.scaling.as_json()["scaling"] == "minmax"

@@ -14,7 +14,7 @@ from deeplense_registry import UserError
 from deeplense_registry.spec.tables import FluxTable
 from deeplense_registry.views import BandStatistics, Scaling
 
-Kind = Literal["standard", "asinh", "minmax", "none"]
+Kind = Literal["zscore", "asinh", "minmax", "none"]
 STATISTICS = BandStatistics((1.0, -2.0), (0.5, 4.0))
 MEAN, STD = np.array([1.0, -2.0])[:, None, None], np.array([0.5, 4.0])[:, None, None]
 
@@ -29,7 +29,7 @@ def test_scalings_against_their_formulas(softening: float, seed: int, partners: 
     low, high = flux.min((-3, -2, -1), keepdims=True), flux.max((-3, -2, -1), keepdims=True)
     expected: dict[Kind, Any] = {
         "none": flux,
-        "standard": z,
+        "zscore": z,
         "asinh": softening * np.arcsinh(z / softening),
         "minmax": (flux - low) / (high - low),
     }
@@ -45,7 +45,7 @@ def test_a_constant_image_is_no_division_by_zero() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["standard", "asinh", "minmax", "none"])
+@pytest.mark.parametrize("kind", ["zscore", "asinh", "minmax", "none"])
 def test_a_record_restores_it(kind: Kind) -> None:
     scaling = Scaling(FluxTable(scaling=kind, softening=0.3), STATISTICS)
     restored = Scaling.from_json(json.loads(json.dumps(scaling.as_json())))
@@ -78,7 +78,7 @@ def test_anything_with_mean_and_std_will_do() -> None:
 
 def test_a_band_that_does_not_vary_is_refused_where_it_divides() -> None:
     flat = BandStatistics((0.0, 0.0), (1.0, 0.0))
-    kinds: tuple[Kind, ...] = ("standard", "asinh")
+    kinds: tuple[Kind, ...] = ("zscore", "asinh")
     for kind in kinds:
         with pytest.raises(UserError, match=r"not positive in band 1"):
             Scaling(FluxTable(scaling=kind), flat)

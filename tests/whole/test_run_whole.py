@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from deeplense_registry import UserError, load_encoder
 
-RESULTS = ("encoder.safetensors", "measurements.json")
+RESULTS = ("encoder.safetensors", "measurements.json", "replicates.npz")
 
 
 def assert_same_bytes(one: Path, other: Path) -> None:
@@ -28,7 +28,17 @@ def assert_same_bytes(one: Path, other: Path) -> None:
 
 def test_the_folder_holds_what_the_design_promises(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()} - {".lock"}
-    promised = {"spec.toml", "manifest.json", "checkpoints", "log.jsonl", "tensorboard", "card.json", *RESULTS}
+    promised = {
+        "spec.toml",
+        "manifest.json",
+        "checkpoints",
+        "log.jsonl",
+        "tensorboard",
+        "card.json",
+        "embeddings",
+        "splits",
+        *RESULTS,
+    }
     assert names == promised
     manifest = json.loads((finished / "manifest.json").read_text())
     assert manifest["status"] == "finished"

@@ -3,18 +3,28 @@
 import functools
 import subprocess
 import sys
+from math import log
+from typing import get_args
 
 import attrs
 import numpy as np
 import pytest
 import torch
-from deeplense_lenses.options import LensesOptions
+from deeplense_lenses.options import LensesOptions, Vary
+from deeplense_lenses.recipes import MACRO
 from deeplense_lenses.source import LensSimulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import kstest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from deeplense_registry import ImageShape, UserError
 from deeplense_registry.components import find, load_factory, load_options
+from deeplense_registry.spec.structure import structure
 
 SMALL = LensesOptions(size=24, train=21, val=4, test=5)
 
@@ -59,9 +69,18 @@ def test_the_same_bytes_in_any_number_of_parts(parts):
     assert as_bytes(samples(SMALL, parts=parts)) == whole()
 
 
-@pytest.mark.parametrize("noise", ["gaussian", "published"])
-def test_the_same_bytes_on_any_number_of_threads(noise):
-    options = attrs.evolve(SMALL, size=98, noise=noise)
+FULL = {
+    "recipe": "varied",
+    "bands": ("g", "r", "i"),
+    "lens_light": True,
+    "pairs": "same-lens",
+    "peak_snr": (20.0, 80.0),
+}
+
+
+@pytest.mark.parametrize("more", [{}, {"noise": "as-published"}, {"recipe": "model-2", "noise": "intended"}, FULL])
+def test_the_same_bytes_on_any_number_of_threads(more):
+    options = attrs.evolve(SMALL, size=98, **more)
     one = as_bytes(samples(options))
     try:
         torch.set_num_threads(3)
@@ -75,21 +94,32 @@ def test_a_part_read_again_gives_the_same_bytes():
     assert as_bytes(source.samples("val", 0, 1)) == as_bytes(source.samples("val", 0, 1))
 
 
-@pytest.mark.parametrize("noise", ["gaussian", "published"])
-def test_samples_are_of_the_cards_shape(noise):
-    options = attrs.evolve(SMALL, noise=noise)
+EVERY = [
+    {"recipe": recipe, "noise": noise}
+    for recipe in ("model-1", "model-2", "model-3")
+    for noise in ("gaussian", "as-published", "intended")
+] + [{"recipe": "varied"}, {"recipe": "varied", "noise": "intended", "lens_light": True}, FULL]
+
+
+@pytest.mark.parametrize("more", EVERY, ids=lambda more: " ".join(map(str, more.values())))
+def test_samples_are_of_the_cards_shape(more):
+    options = attrs.evolve(SMALL, **more)
     card = LensSimulator(options).card()
-    assert card.shape == options.facts().shape == ImageShape(channels=1, height=24, width=24)
+    bands = 3 if "bands" in more else 1
+    assert card.shape == options.facts().shape == ImageShape(channels=bands, height=24, width=24)
+    assert card.partners == (2 if "pairs" in more else 1)
     assert card.splits == {"train": 21, "val": 4, "test": 5}
-    assert card.pixel_scale == pytest.approx(7.5 / 24)
+    assert card.pixel_scale == pytest.approx({"model-1": 7.5, "model-3": 5.12}.get(options.recipe, 6.464) / 24)
     for split, count in card.splits.items():
         made = samples(options, split)
         assert len({one.name for one in made}) == count
         for one in made:
-            assert one.image.shape == (1, 24, 24)
+            assert one.image.shape == ((2, bands, 24, 24) if "pairs" in more else (bands, 24, 24))
             assert one.image.dtype == np.float32
             assert np.isfinite(one.image).all()
-            assert set(one.targets) == set(card.targets)
+            assert set(one.targets) == set(card.targets) - (
+                set() if one.targets["class"] == 0 else {"log10_axion_mass"}
+            )
 
 
 def test_classes_are_balanced_mixed_and_in_label_order():
@@ -103,41 +133,107 @@ def test_classes_are_balanced_mixed_and_in_label_order():
 
 
 def test_what_was_drawn_is_kept():
-    common = {"source_x", "source_y", "einstein_radius", "substructures", "substructure_mass", "psf_sigma", "noise"}
     for one in samples(attrs.evolve(SMALL, vary=("einstein_radius",))):
-        vortex = {"vortex_angle", "log10_axion_mass"} if one.targets["class"] == 0 else set()
-        assert set(one.meta) == common | vortex
+        vortex = {"vortex_angle", "log10_axion_mass"}
+        assert vortex & set(one.meta) == (vortex if one.targets["class"] == 0 else set())
+        assert {"source_x", "source_size", "shear_1", "ellipticity_2", "substructure_mass", "noise"} <= set(one.meta)
         assert one.meta["einstein_radius"] == one.targets["einstein_radius"]
         assert one.meta["psf_sigma"] == pytest.approx(0.087 / 2.35482 / (7.5 / 24))
-    assert {"exposure"} <= set(samples(attrs.evolve(SMALL, noise="published"))[0].meta)
-
-
-def test_the_unit_is_the_sources_central_brightness():
-    source = LensSimulator(attrs.evolve(SMALL, size=64, peak_snr=1000.0))
-    images = np.stack([one.image for one in source.samples("train", 0, 1)])
-    noise = [one.meta["noise"] for one in source.samples("train", 0, 1)]
-    peaks = 1000.0 * np.array(noise)
-    assert (peaks <= 1).all()
-    assert (peaks > 0.3).all()
-    assert np.allclose(images.max((1, 2, 3)), peaks, rtol=0.01)
-
-
-def test_seed_and_split_change_every_image():
-    names = [
-        {image for _, image, _, _ in as_bytes(samples(options, split))}
-        for options, split in ((SMALL, "train"), (SMALL, "val"), (attrs.evolve(SMALL, seed=1), "train"))
-    ]
-    assert not names[0] & names[1]
-    assert not names[0] & names[2]
+        assert one.meta["peak_snr"] == 60.0
+    assert {"exposure"} <= set(samples(attrs.evolve(SMALL, noise="as-published"))[0].meta)
 
 
 def test_a_larger_split_holds_the_smaller_and_noise_leaves_lenses_alone():
     small = {one.name: one for one in samples(SMALL)}
     large = {one.name: one for one in samples(attrs.evolve(SMALL, train=40))}
-    published = {one.name: one for one in samples(attrs.evolve(SMALL, noise="published"))}
+    published = {one.name: one for one in samples(attrs.evolve(SMALL, noise="as-published"))}
     for name, one in small.items():
         assert np.array_equal(large[name].image, one.image)
         assert published[name].meta["source_x"] == one.meta["source_x"]
+
+
+def test_models_2_and_3_as_published_are_twice_the_noiseless_flux():
+    options = attrs.evolve(SMALL, recipe="model-3", noise="as-published")
+    source = LensSimulator(options)
+    for one in samples(options):
+        scene = source.scene("train", int(one.name.rpartition("-")[2]))
+        assert np.array_equal(one.image, 2 * source.lensed([scene])[0, 0])
+
+
+def test_the_signal_to_noise_is_a_dial():
+    made = samples(attrs.evolve(SMALL, peak_snr=(20.0, 80.0), train=200))
+    drawn = [log(one.meta["peak_snr"]) for one in made]
+    assert kstest(drawn, "uniform", (log(20), log(4))).pvalue > 1e-3
+    source = LensSimulator(SMALL)
+    for one in made[:10]:
+        flux = source.lensed([source.scene("train", int(one.name[-6:]))])[0, 0] / source._unit
+        assert flux.max() / one.meta["noise"] == pytest.approx(one.meta["peak_snr"], rel=1e-5)
+        assert (one.image - flux).std() == pytest.approx(one.meta["noise"], rel=0.15)
+
+
+def test_lens_light_is_no_part_of_the_peak():
+    dark, bright = (samples(attrs.evolve(SMALL, recipe="varied", lens_light=light)) for light in (False, True))
+    for one, other in zip(dark, bright, strict=True):
+        assert one.meta["noise"] == other.meta["noise"]
+        added = other.image - one.image
+        assert added.min() > -1e-5
+        assert added[0, 11:13, 11:13].min() > 5 * added[0, :4].max()
+
+
+def test_bands_have_the_colours_that_were_drawn():
+    options = attrs.evolve(SMALL, recipe="varied", bands=("g", "r", "z"), lens_light=True)
+    source = LensSimulator(options)
+    scenes = [source.scene("train", index) for index in range(6)]
+    for part, slopes in (
+        (source.lensed(scenes), [scene.sources[0].slope for scene in scenes]),
+        (source.light(scenes), [scene.lens.light.slope for scene in scenes]),
+    ):
+        g, r, z = part[:, 0].sum(axis=(-1, -2)).T
+        assert r / g == pytest.approx((620 / 480) ** np.array(slopes), rel=1e-4)
+        assert z / r == pytest.approx((870 / 620) ** np.array(slopes), rel=1e-4)
+    grey = LensSimulator(attrs.evolve(SMALL, recipe="varied")).lensed(scenes)
+    assert np.array_equal(grey[:, :, 0], source.lensed(scenes)[:, :, 1])
+
+
+@pytest.mark.parametrize("recipe", ["model-1", "varied"])
+def test_pairs_show_one_lens_before_two_sources(recipe):
+    alone = samples(attrs.evolve(SMALL, recipe=recipe, noise="intended"))
+    pairs = samples(attrs.evolve(SMALL, recipe=recipe, noise="intended", pairs="same-lens"))
+    for one, pair in zip(alone, pairs, strict=True):
+        assert one.targets == pair.targets
+        assert one.meta.items() <= pair.meta.items()
+        assert pair.meta["partner_source_x"] != pair.meta["source_x"]
+        assert not np.allclose(pair.image[0], pair.image[1])
+        noise = pair.meta["noise"]
+        assert np.corrcoef(pair.image[0].ravel(), one.image.ravel())[0, 1] > 0.5 or noise > one.image.max() / 10
+
+
+def auroc(numbers, labels):
+    """Of a forest and a line, one class against the others, mean of three; trained on a third."""
+    cut = len(labels) // 3
+    scores = []
+    for model in (
+        RandomForestClassifier(40, min_samples_leaf=5, random_state=0),
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)),
+    ):
+        model.fit(numbers[:cut], labels[:cut])
+        scores.append(roc_auc_score(labels[cut:], model.predict_proba(numbers[cut:]), multi_class="ovr"))
+    return scores
+
+
+def test_macro_parameters_do_not_tell_the_class():
+    """No shortcut: whatever is drawn of lens and source, the class is at chance; the substructure's mass tells."""
+    source = LensSimulator(attrs.evolve(SMALL, recipe="varied", lens_light=True, bands=("g", "r"), pairs="same-lens"))
+    count = 4500
+    metas = [source.scene("train", index).meta() for index in range(count)]
+    macro = sorted(key for key in metas[0] if "vort" not in key and "axion" not in key and "substr" not in key)
+    assert {"einstein_radius", "shear_1", "light_flux", "partner_source_slope", "source_index"} <= set(macro)
+    numbers = np.array([[meta[key] for key in macro] for meta in metas])
+    labels = np.arange(count) % 3
+    error = np.sqrt((1 / 1000 + 1 / 2000) / 12)  # of one AUROC without signal; their mean's is not larger
+    assert auroc(numbers, labels) == pytest.approx([0.5, 0.5], abs=4 * error)
+    telling = np.column_stack([numbers, [meta["substructure_mass"] for meta in metas]])
+    assert min(auroc(telling, labels)) > 0.6
 
 
 def test_an_unknown_split_is_named():
@@ -146,18 +242,53 @@ def test_an_unknown_split_is_named():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": 6}, {"size": 65}, {"peak_snr": 0.0}, {"train": 0}, {"val": 0}, {"test": 0}, {"seed": -1}]
+    "wrong",
+    [
+        *({"size": 6}, {"size": 65}, {"train": 0}, {"val": 0}, {"test": 0}, {"seed": -1}),
+        *({"peak_snr": 0.0}, {"peak_snr": (30.0, 20.0)}, {"peak_snr": (-1.0, 20.0)}),
+        *({"bands": ()}, {"bands": ("g", "g")}, {"bands": ("grey", "g"), "recipe": "varied"}),
+        *({"bands": ("g", "r")}, {"lens_light": True}),
+    ],
 )
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LensesOptions(**wrong)
 
 
-def test_facts_say_whether_the_einstein_radius_varies():
-    assert "the same" in LensesOptions().facts().targets["einstein_radius"].about
-    assert "varied" in LensesOptions(vary=("einstein_radius",)).facts().targets["einstein_radius"].about
+def test_what_was_never_published_has_no_published_noise():
+    with pytest.raises(ValueError, match="never published"):
+        LensesOptions(recipe="varied", noise="as-published")
 
 
-def test_the_card_tells_of_its_noise():
-    assert "pixel over 60" in LensSimulator(SMALL).card().about
-    assert "twice" in LensSimulator(attrs.evolve(SMALL, noise="published")).card().about
+def test_a_spec_may_give_the_signal_to_noise_either_way():
+    assert structure({"peak_snr": 30}, LensesOptions, "key").peak_snr == 30.0
+    assert structure({"peak_snr": [20, 100]}, LensesOptions, "key").peak_snr == (20.0, 100.0)
+
+
+def test_vary_names_the_macro_parameters():
+    assert get_args(Vary) == MACRO
+    assert LensesOptions(vary=("shear",)).free == {"shear"}
+    assert LensesOptions(recipe="varied").free == set(MACRO)
+
+
+def test_facts_say_what_varies():
+    for key in ("einstein_radius", "ellipticity"):
+        assert "the same" in LensesOptions().facts().targets[key].about
+        assert "varied" in LensesOptions(vary=(key,)).facts().targets[key].about
+        assert "varied" in LensesOptions(recipe="varied").facts().targets[key].about
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({}, ("Model I)", "1.2815", "exactly 25", "pixel of the lensed source over 60", "no noiseless pixel exceeds")),
+        ({"noise": "as-published"}, ("twice", "simple_sim")),
+        ({"noise": "intended"}, ("Counts, with the noise that was intended",)),
+        ({"recipe": "model-2", "noise": "as-published"}, ("Model II)", "twice the noiseless model", "Euclid VIS")),
+        ({"recipe": "model-3", "vary": ("shear",)}, ("WFC3_F160W", "cannot make Model III", "Freed: shear")),
+        (FULL, ("independently of the class", "The lens shines", "Colours", "Pairs", "over 20 to 80")),
+    ],
+)
+def test_the_card_tells_of_its_quirks(more, words):
+    about = LensSimulator(attrs.evolve(SMALL, **more)).card().about
+    assert [word for word in words if word not in about.replace("\n", " ")] == []

@@ -1,39 +1,85 @@
-"""What a telescope makes of an image: its PSF and its noise.
+"""The telescopes: field, PSF and what their noise is made of.
 
-The constants are frozen here, since presets of other packages change from release to release.
+The constants are frozen here, since presets of other packages change from release to release (lenstronomy's Euclid went
+from a zero point of 24.0 to 25.72 in 2026).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import sqrt
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from attrs import frozen
-from numpy.typing import NDArray
 from torch import Tensor
+
+from .light import magnitude_flux
+
+
+@frozen(kw_only=True)
+class Sky:
+    """A background and nothing else.
+
+    Attributes:
+        background: Its rms in a pixel of the instrument's scale, in counts per second.
+        log10_exposures: Range of the uniform draw of log10(exposure time / s).
+    """
+
+    background: float
+    log10_exposures: tuple[float, float]
+
+
+@frozen(kw_only=True)
+class Detector:
+    """A CCD under a sky.
+
+    Attributes:
+        read_noise: Rms per exposure, in electrons.
+        gain: Electrons per ADU; images are in electrons, so it changes nothing.
+        exposure: Of one exposure, in seconds.
+        exposures: How many are added.
+        sky: Magnitudes per square arcsec.
+        zero_point: Magnitude of one electron per second.
+    """
+
+    read_noise: float
+    gain: float
+    exposure: float
+    exposures: int
+    sky: float
+    zero_point: float
+
+    @property
+    def total_exposure(self) -> float:
+        """In seconds."""
+        return self.exposure * self.exposures
+
+    def background(self, pixel_scale: float) -> float:
+        """Rms of sky and read-out in a pixel, in electrons per second."""
+        sky = magnitude_flux(self.sky, self.zero_point) * pixel_scale**2 * self.total_exposure
+        return sqrt(self.exposures * self.read_noise**2 + sky) / self.total_exposure
 
 
 @frozen(kw_only=True)
 class Instrument:
-    """How a recipe observes, as published.
+    """How a recipe observes.
 
     Attributes:
-        size: Pixels along a side.
-        pixel_scale: Arcsec per pixel.
+        origin: Where the numbers are from.
+        size: Pixels along a side, as published.
+        pixel_scale: Arcsec per pixel, as published.
         psf_fwhm: Full width at half maximum of the Gaussian PSF, in arcsec.
         psf_truncation: The PSF ends after so many sigma.
-        background: Rms of the background in a pixel of ``pixel_scale``, in counts per second.
-        log10_exposures: Range of the uniform draw of log10(exposure time / s).
+        noise: What its noise comes from.
     """
 
+    origin: str
     size: int
     pixel_scale: float
     psf_fwhm: float
     psf_truncation: float
-    background: float
-    log10_exposures: tuple[float, float]
+    noise: Sky | Detector
 
     @property
     def field(self) -> float:
@@ -45,15 +91,34 @@ class Instrument:
         return self.psf_fwhm / 2.35482 / pixel_scale
 
 
+_EUCLID = Instrument(
+    origin="Euclid VIS of lenstronomy 1.9.2 (Gaussian PSF, six years)",
+    size=64,
+    pixel_scale=0.101,
+    psf_fwhm=0.16,
+    psf_truncation=5.0,
+    noise=Detector(read_noise=4.2, gain=3.1, exposure=565.0, exposures=4, sky=22.35, zero_point=24.0),
+)
+
 INSTRUMENTS: Mapping[str, Instrument] = {
-    "model-1": Instrument(  # DeepLenseSim, deeplense/lens.py, simple_sim
+    "model-1": Instrument(
+        origin="simple_sim of DeepLenseSim (deeplense/lens.py)",
         size=150,
         pixel_scale=0.05,
         psf_fwhm=0.087,
         psf_truncation=3.0,
-        background=0.01,
-        log10_exposures=(3.0, 3.5),
+        noise=Sky(background=0.01, log10_exposures=(3.0, 3.5)),
     ),
+    "model-2": _EUCLID,
+    "model-3": Instrument(
+        origin="HST WFC3_F160W of lenstronomy 1.9.2 (Gaussian PSF)",
+        size=64,
+        pixel_scale=0.08,
+        psf_fwhm=0.08,
+        psf_truncation=5.0,
+        noise=Detector(read_noise=4.0, gain=2.5, exposure=5400.0, exposures=1, sky=22.3, zero_point=25.96),
+    ),
+    "varied": _EUCLID,
 }
 
 
@@ -74,31 +139,3 @@ def blur(images: Tensor, sigma: float, truncation: float) -> Tensor:
         for start, weight in enumerate(weights):
             images += weight * padded.narrow(dim, start, width)
     return images
-
-
-def add_gaussian_noise(
-    image: NDArray[np.float32], peak_snr: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], dict[str, float]]:
-    """White noise whose rms is the image's brightest pixel over ``peak_snr``; also the rms, as ``noise``."""
-    rms = float(image.max()) / peak_snr
-    return image + np.float32(rms) * rng.standard_normal(image.shape, np.float32), {"noise": rms}
-
-
-def expose(
-    flux: NDArray[np.float32], instrument: Instrument, pixel_scale: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], dict[str, float]]:
-    """Counts as DeepLenseSim makes them of ``flux`` (counts per second and pixel).
-
-    A quirk: shot noise comes twice, as a Gaussian of variance flux / exposure and as a Poisson draw of the sum,
-    which also cuts off the negative half of the background. At other pixel scales than the published one the rms of the
-    background is proportional to the pixel's side: the same sky, binned.
-
-    Returns:
-        The counts (H, W), and ``exposure`` (s) and ``noise`` (rms of the Gaussian background, in counts).
-    """
-    exposure = float(10.0 ** rng.uniform(*instrument.log10_exposures))
-    background = instrument.background * pixel_scale / instrument.pixel_scale
-    shot = np.sqrt(flux / exposure) * rng.standard_normal(flux.shape)
-    rate = flux + shot + background * rng.standard_normal(flux.shape)
-    counts = rng.poisson(np.maximum(exposure * rate, 0.0)).astype(np.float32)
-    return counts, {"noise": exposure * background, "exposure": exposure}

@@ -10,6 +10,7 @@ The image of a lens is the same to the bit whatever it is batched with: :class:`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import atan2, hypot, sqrt
 
 import torch
@@ -17,45 +18,60 @@ from caustics.lenses import func as lens
 from caustics.light import func as light
 from torch import Tensor
 
-from .recipes import Lens, Recipe
+from .draws import Lens
+from .light import Sersic
 
 CORE = 1e-12
 """Arcsec; far below rounding, it keeps a ray through a mass itself finite."""
+PIECE = 2**14
+"""Pixels of one image that are computed at once where rounding may depend on how a tensor is cut: torch leaves so few
+to one thread."""
 
 
 class RayTracer:
     """Traces the rays of whole batches.
 
-    Everything that runs per batch rounds alike at every position of a tensor (arithmetic, square roots, ``exp``), so
-    that no bit of an image depends on its batch. ``atanh`` does not (the scalar tail of a vectorised loop differs from
-    the rest), but the ellipsoid's deflection is its Einstein radius times a map of the grid alone: made once.
+    What runs per batch rounds alike at every position of a tensor (arithmetic and square roots). ``atanh`` and powers
+    do not (the scalar tail of a vectorised loop differs from the rest), so ellipsoids and profiles are made one image
+    at a time, in pieces that depend on the image's size alone.
     """
 
-    def __init__(self, recipe: Recipe, size: int, pixel_scale: float, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, size: int, pixel_scale: float, dtype: torch.dtype = torch.float32) -> None:
         """Prepare for images of ``size`` x ``size`` pixels of ``pixel_scale`` arcsec, computed in ``dtype``."""
-        axis = (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) * pixel_scale
-        self.recipe = recipe
+        self.axis = (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) * pixel_scale
         self.pixel_area = pixel_scale**2
         self.dtype = dtype
-        self.x = axis.to(dtype)[None, None, :]  # (1, 1, W)
-        self.y = axis.to(dtype)[None, :, None]  # (1, H, 1)
-        self._ellipsoid = _unit_ellipsoid(recipe.ellipticity, axis).to(dtype)  # (2, H, W)
+        self.x = self.axis.to(dtype)[None, None, :]  # (1, 1, W)
+        self.y = self.axis.to(dtype)[None, :, None]  # (1, H, 1)
+        self.rows = max(1, PIECE // size)
+        self._ellipsoid = lru_cache(maxsize=1)(self._unit_ellipsoid)  # published lenses have one ellipticity
 
-    def __call__(self, lenses: Sequence[Lens]) -> Tensor:
-        """Noiseless images (B, H, W) before the PSF, in counts per second and pixel."""
-        source = torch.tensor([one.source for one in lenses], dtype=self.dtype)  # (B, 2)
-        ax, ay = self.deflection(lenses)
-        return self._brightness(self.x - ax, self.y - ay, source) * self.pixel_area
+    def rays(self, lenses: Sequence[Lens]) -> Tensor:
+        """Where the pixels' rays meet the source plane: (2, B, H, W), x and y in arcsec."""
+        x, y = self.deflection(lenses)
+        torch.sub(self.x, x, out=x)
+        torch.sub(self.y, y, out=y)
+        return torch.stack([x, y])
 
-    def deflection(self, lenses: Sequence[Lens]) -> tuple[Tensor, Tensor]:
-        """Reduced deflection angles along x and y, (B, H, W) each, in arcsec."""
-        radius = torch.tensor([one.einstein_radius for one in lenses], dtype=self.dtype)[:, None, None]
-        shear = lens.reduced_deflection_angle_external_shear(0.0, 0.0, *self.recipe.shear, self.x, self.y)
-        points = self._points(lenses)
-        return (
-            points[0] + radius * self._ellipsoid[0] + shear[0],
-            points[1] + radius * self._ellipsoid[1] + shear[1],
-        )
+    def deflection(self, lenses: Sequence[Lens]) -> Tensor:
+        """Reduced deflection angles (2, B, H, W) along x and y, in arcsec."""
+        radius = torch.tensor([one.einstein_radius for one in lenses], dtype=self.dtype)[:, None, None, None]
+        ellipsoid = radius * torch.stack([self._ellipsoid(one.ellipticity) for one in lenses])  # (B, 2, H, W)
+        gamma = torch.tensor([one.shear for one in lenses], dtype=self.dtype).T[..., None, None]  # (2, B, 1, 1)
+        shear = lens.reduced_deflection_angle_external_shear(0.0, 0.0, *gamma, self.x, self.y)
+        total = self._points(lenses)
+        for component, main, outer in zip(total, ellipsoid.unbind(1), shear, strict=True):
+            component.add_(main).add_(outer)
+        return total
+
+    def lensed(self, sources: Sequence[Sersic], rays: Tensor) -> Tensor:
+        """Images (B, H, W) of sources behind the lenses of ``rays`` (2, B, H, W), in counts per second and pixel."""
+        return self._images(sources, rays[0], rays[1])
+
+    def unlensed(self, profiles: Sequence[Sersic]) -> Tensor:
+        """Images (B, H, W) of what is not lensed, in counts per second and pixel."""
+        shape = (len(profiles), self.y.shape[1], self.x.shape[2])
+        return self._images(profiles, self.x.expand(shape), self.y.expand(shape))
 
     def _points(self, lenses: Sequence[Lens]) -> Tensor:
         """Deflection (2, B, H, W) by the point masses, one mass of each lens at a time.
@@ -65,48 +81,64 @@ class RayTracer:
         """
         order = sorted(range(len(lenses)), key=lambda row: -len(lenses[row].points))
         counts = [len(lenses[row].points) for row in order]
-        masses = torch.zeros(len(order), max(counts, default=0), 3, dtype=self.dtype)  # (B, N, 3)
+        masses = torch.zeros(max(counts, default=0), len(order), 3, 1, 1, dtype=self.dtype)  # (N, B, 3, 1, 1)
         for row, which in enumerate(order):
-            masses[row, : counts[row]] = torch.from_numpy(lenses[which].points)
-        total = torch.zeros(2, len(order), self.y.shape[1], self.x.shape[2], dtype=self.dtype)
-        for n in range(masses.shape[1]):
-            live = sum(count > n for count in counts)
-            x, y, radius = masses[:live, n, :, None, None].unbind(1)  # (live, 1, 1) each
-            ax, ay = lens.reduced_deflection_angle_point(x, y, radius, self.x, self.y, s=CORE)
-            total[0, :live] += ax
-            total[1, :live] += ay
+            masses[: counts[row], row, :, 0, 0] = torch.from_numpy(lenses[which].points)
+        live = [sum(count > n for count in counts) for n in range(len(masses))]
+        total = self._sum_points(masses, live)
         unsorted = torch.empty_like(total)
         unsorted[:, order] = total
         return unsorted
 
-    def _brightness(self, x: Tensor, y: Tensor, centre: Tensor) -> Tensor:
-        """The Sersic source at (x, y) (B, H, W) in the source plane, in counts per second and square arcsec."""
-        recipe = self.recipe
-        q, phi = _axis_ratio_and_angle(recipe.source_ellipticity)
-        brightness: Tensor = light.brightness_sersic(
-            *centre.T[:, :, None, None],
-            q,
-            torch.tensor(phi, dtype=torch.float64),
-            recipe.source_index,
-            recipe.source_radius / sqrt(q),  # caustics measures the radius along the major axis
-            recipe.source_brightness,
-            x,
-            y,
-            recipe.sersic_b,
-        )
-        return brightness
+    def _sum_points(self, masses: Tensor, live: Sequence[int]) -> Tensor:
+        """Deflection (2, B, H, W) by ``masses`` (N, B, 3, 1, 1), of which the first ``live[n]`` lenses have an n-th.
+
+        caustics's point mass, x R^2 / |x|^2, to the bit, but in place: it is most of the work.
+        """
+        x, y, square = self.x - masses[:, :, 0], self.y - masses[:, :, 1], masses[:, :, 2] ** 2  # (N, B, 1, W), ...
+        x_square, y_square = x**2 + CORE**2, y**2
+        x, y = x * square, y * square
+        total = torch.zeros(2, masses.shape[1], self.y.shape[1], self.x.shape[2], dtype=self.dtype)
+        distance = torch.empty_like(total[0])
+        for n, count in enumerate(live):
+            square = torch.add(x_square[n, :count], y_square[n, :count], out=distance[:count]).sqrt_().square_()
+            total[0, :count].addcdiv_(x[n, :count], square)
+            total[1, :count].addcdiv_(y[n, :count], square)
+        return total
+
+    def _unit_ellipsoid(self, ellipticity: tuple[float, float]) -> Tensor:
+        """Deflection (2, H, W) by a singular isothermal ellipsoid of Einstein radius 1."""
+        q, phi = (torch.tensor(value, dtype=torch.float64) for value in _axis_ratio_and_angle(ellipticity))
+        pieces = [
+            torch.stack(lens.reduced_deflection_angle_sie(0.0, 0.0, q, phi, 1.0, self.axis, y[:, None], s=CORE))
+            for y in torch.split(self.axis, self.rows)
+        ]  # (2, rows, W) each
+        return torch.cat(pieces, dim=1).to(self.dtype)
+
+    def _images(self, profiles: Sequence[Sersic], x: Tensor, y: Tensor) -> Tensor:
+        images = torch.empty(x.shape, dtype=self.dtype)
+        for image, profile, *places in zip(images, profiles, x, y, strict=True):
+            pieces = (torch.split(one, self.rows) for one in (image, *places))
+            for piece, columns, rows in zip(*pieces, strict=True):
+                torch.mul(_brightness(profile, columns, rows), self.pixel_area, out=piece)
+        return images
 
 
-def _unit_ellipsoid(ellipticity: tuple[float, float], axis: Tensor) -> Tensor:
-    """Deflection (2, H, W) by a singular isothermal ellipsoid of Einstein radius 1.
-
-    Row by row, for ``atanh``: the ends of a long vectorised loop would lie elsewhere with another number of threads.
-    """
-    q, phi = (torch.tensor(value, dtype=torch.float64) for value in _axis_ratio_and_angle(ellipticity))
-    rows = [
-        torch.stack(lens.reduced_deflection_angle_sie(0.0, 0.0, q, phi, 1.0, axis, y, s=CORE)) for y in axis
-    ]  # (2, W) each
-    return torch.stack(rows, dim=1)
+def _brightness(profile: Sersic, x: Tensor, y: Tensor) -> Tensor:
+    """Of a profile at x and y, in counts per second and square arcsec."""
+    q, phi = _axis_ratio_and_angle(profile.ellipticity)
+    brightness: Tensor = light.brightness_sersic(
+        *profile.centre,
+        q,
+        torch.tensor(phi, dtype=torch.float64),
+        profile.index,
+        profile.radius / sqrt(q),  # caustics measures the radius along the major axis
+        profile.brightness,
+        x,
+        y,
+        profile.b,
+    )
+    return brightness
 
 
 def _axis_ratio_and_angle(ellipticity: tuple[float, float]) -> tuple[float, float]:

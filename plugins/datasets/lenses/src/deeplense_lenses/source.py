@@ -3,46 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import log
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from deeplense_registry import Dataset, DatasetCard, Sample, UserError
 from deeplense_registry.components import derive_seed
 
-from .instrument import INSTRUMENTS, add_gaussian_noise, blur, expose
+from .about import about
+from .draws import Scene, Stream, draw_scene
+from .instrument import INSTRUMENTS, blur
+from .light import colours
+from .noise import Observed, add_gaussian_noise, observe
 from .options import LensesOptions
 from .physics import RayTracer
-from .recipes import CLASSES, RECIPES, Lens, draw_lens
+from .recipes import CLASSES, RECIPES
 
-BATCH_PIXELS = 2**17
-"""Pixels traced at once: 32 images of 64 x 64, whose intermediate results stay in a core's cache."""
+BATCH_PIXELS = 2**18
+"""Pixels traced at once: 64 images of 64 x 64, a megabyte for each intermediate result."""
 
-ABOUT = """\
-Galaxy-galaxy lenses as simulated by DeepLenseSim (Model I), traced anew: a singular isothermal ellipsoid with external
-shear before a Sersic source, whose substructure is a vortex of axion dark matter (100 point masses on a line), 25 cold
-dark matter subhaloes (point masses), or none. Pixels are sampled at their centres, then convolved with a Gaussian PSF.
-One grey band: the published model has a brightness but no filter.
-Kept as published: the Einstein radius of 1.2815 arcsec comes from luminosity distances (angular-diameter distances
-would give 1.6645); subhalo masses follow dN/dm ~ m^-0.9 where m^-1.9 is described; there are exactly 25 subhaloes,
-since the Poisson(25) number drawn is not used; they are uniform in radius, not in area; ellipticity and shear never
-vary; vortices are centred.
-"""
-ABOUT_GAUSSIAN = """\
-Flux in units of the brightness at the source's centre (times a pixel's area), which no noiseless pixel exceeds. White
-Gaussian noise: its rms is that of the image's brightest noiseless pixel over {peak_snr:g}.
-"""
-ABOUT_PUBLISHED = """\
-Counts, with the published noise: shot noise twice, and the negative half of the background cut off.
-"""
+Flux = NDArray[np.float32]
 
 
 class LensSimulator(Dataset):
     """Simulated lenses.
 
     Sample ``index`` of a split is of class ``index mod 3``, and comes at a place given by a permutation that depends
-    on the seed, the split and its number of images. Its parameters come from one generator and its noise from another,
-    both seeded by (seed, split, index): it is the same image in a larger split, and the same lens under other noise.
+    on the seed, the split and its number of images. Its parameters and its noise come from generators of their own,
+    seeded by (seed, split, index): it is the same image in a larger split, and the same lens under other noise.
     """
 
     options: LensesOptions
@@ -54,22 +45,23 @@ class LensSimulator(Dataset):
         self._instrument = INSTRUMENTS[options.recipe]
         self._pixel_scale = self._instrument.field / options.size
         self._psf_sigma = self._instrument.psf_sigma(self._pixel_scale)
-        self._trace = RayTracer(self._recipe, options.size, self._pixel_scale)
+        self._tracer = RayTracer(options.size, self._pixel_scale)
+        self._unit = np.float32(self._recipe.source.central_brightness * self._pixel_scale**2)
 
     def card(self) -> DatasetCard:
         """What the images are."""
         facts = self.options.facts()
-        noise = ABOUT_PUBLISHED if self.options.noise == "published" else ABOUT_GAUSSIAN
         return DatasetCard(
             name=f"lenses/{self.options.recipe}",
             shape=facts.shape,
-            bands=("grey",),
+            bands=self.options.bands,
             pixel_scale=self._pixel_scale,
             targets=facts.targets,
             splits=facts.images,
+            partners=self.options.partners,
             licence="CC0-1.0 (simulated; contains no published data)",
             citation="Alexander et al. 2020, ApJ 893, 15 (arXiv:1909.07346)",
-            about=(ABOUT + noise.format(peak_snr=self.options.peak_snr)).rstrip(),
+            about=about(self.options),
         )
 
     def samples(self, split: str, part: int, parts: int) -> Iterator[Sample]:
@@ -84,17 +76,43 @@ class LensSimulator(Dataset):
         for start in range(len(order) * part // parts, end, batch):
             yield from self._batch(split, order[start : min(start + batch, end)])
 
-    def noiseless(self, lenses: Sequence[Lens]) -> NDArray[np.float32]:
-        """Images (B, H, W) of ``lenses`` after the PSF and before noise, in counts per second and pixel."""
-        images: NDArray[np.float32] = blur(
-            self._trace(lenses), self._psf_sigma, self._instrument.psf_truncation
-        ).numpy()
-        return images
+    def scene(self, split: str, index: int) -> Scene:
+        """The lens and the sources of sample ``index`` of ``split``."""
+        options = self.options
+        return draw_scene(
+            self._recipe,
+            index % len(CLASSES),
+            options.free,
+            self._stream(split, index),
+            partners=options.partners,
+            light=options.lens_light,
+        )
 
-    def lens(self, split: str, index: int) -> Lens:
-        """The lens of sample ``index`` of ``split``."""
-        rng = self._rng(split, index, "lens")
-        return draw_lens(self._recipe, index % len(CLASSES), self.options.vary, rng)
+    def lensed(self, scenes: Sequence[Scene]) -> Flux:
+        """Sources of B scenes (B, P, C, H, W) after the PSF and before noise, in counts per second and pixel."""
+        rays = self._tracer.rays([scene.lens for scene in scenes])
+        partners = []
+        for sources in zip(*(scene.sources for scene in scenes), strict=True):
+            images = self._blurred(self._tracer.lensed([source.profile for source in sources], rays))
+            partners.append(self._coloured(images, [source.slope for source in sources]))
+        return np.stack(partners, axis=1)
+
+    def light(self, scenes: Sequence[Scene]) -> Flux | None:
+        """Light (B, 1, C, H, W) of the lenses themselves, as :meth:`lensed`; ``None`` where they are dark."""
+        lights = [scene.lens.light for scene in scenes if scene.lens.light]
+        if not lights:
+            return None
+        images = self._blurred(self._tracer.unlensed([light.profile for light in lights]))
+        return self._coloured(images, [light.slope for light in lights])[:, None]
+
+    def _blurred(self, images: Tensor) -> Tensor:
+        return blur(images, self._psf_sigma, self._instrument.psf_truncation)
+
+    def _coloured(self, images: Tensor, slopes: Sequence[float]) -> Flux:
+        """(B, C, H, W) of (B, H, W)."""
+        factors = torch.tensor([colours(slope, self.options.bands) for slope in slopes])  # (B, C)
+        coloured: Flux = (images[:, None] * factors[..., None, None]).numpy()
+        return coloured
 
     def _order(self, split: str) -> list[int]:
         images = self.options.facts().images
@@ -105,34 +123,30 @@ class LensSimulator(Dataset):
         return order
 
     def _batch(self, split: str, indices: Sequence[int]) -> Iterator[Sample]:
-        lenses = [self.lens(split, index) for index in indices]
-        for index, lens, flux in zip(indices, lenses, self.noiseless(lenses), strict=True):
-            image, observed = self._observe(flux, self._rng(split, index, "noise"))
+        scenes = [self.scene(split, index) for index in indices]
+        images, light = self.lensed(scenes), self.light(scenes)
+        peaks = images.max(axis=(1, 2, 3, 4))
+        if light is not None:
+            images += light
+        for index, scene, flux, peak in zip(indices, scenes, images, peaks, strict=True):
+            image, observed = self._observe(flux, peak, self._stream(split, index))
             yield Sample(
                 name=f"{split}-{index:06d}",
-                image=image[None],
-                targets={"class": lens.label, "einstein_radius": lens.einstein_radius},
-                meta={**_drawn(lens), "psf_sigma": self._psf_sigma, **observed},
+                image=image if self.options.partners > 1 else image[0],
+                targets=scene.targets(),
+                meta={**scene.meta(), "psf_sigma": self._psf_sigma, **observed},
             )
 
-    def _observe(
-        self, flux: NDArray[np.float32], rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], dict[str, float]]:
-        if self.options.noise == "published":
-            return expose(flux, self._instrument, self._pixel_scale, rng)
-        unit = self._recipe.central_brightness * self._pixel_scale**2
-        return add_gaussian_noise(flux / np.float32(unit), self.options.peak_snr, rng)
+    def _observe(self, flux: Flux, peak: np.float32, stream: Stream) -> Observed:
+        options, rng = self.options, stream("noise")
+        if options.noise != "gaussian":
+            as_published = options.noise == "as-published"
+            return observe(flux, self._instrument, self._pixel_scale, rng, as_published=as_published)
+        snr = options.peak_snr
+        if isinstance(snr, tuple):
+            snr = float(np.exp(stream("peak_snr").uniform(log(snr[0]), log(snr[1]))))
+        image, drawn = add_gaussian_noise(flux / self._unit, float(peak / self._unit), snr, rng)
+        return image, {**drawn, "peak_snr": snr}
 
-    def _rng(self, split: str, index: int, purpose: str) -> np.random.Generator:
-        return np.random.default_rng(derive_seed(self.options.seed, split, index, purpose))
-
-
-def _drawn(lens: Lens) -> dict[str, float]:
-    x, y = lens.source
-    return {
-        "source_x": x,
-        "source_y": y,
-        "einstein_radius": lens.einstein_radius,
-        "substructures": len(lens.points),
-        **lens.drawn,
-    }
+    def _stream(self, split: str, index: int) -> Stream:
+        return lambda *purpose: np.random.default_rng(derive_seed(self.options.seed, split, index, *purpose))

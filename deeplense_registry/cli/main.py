@@ -7,9 +7,27 @@ import sys
 from collections.abc import Sequence
 
 from ..components import UserError
-from . import check, compare, plugins, run, runs, schema, shards, spec, tensorboard
+from . import (
+    check,
+    compare,
+    embed,
+    equivariance,
+    export,
+    plugins,
+    predict,
+    resume,
+    run,
+    runs,
+    schema,
+    search,
+    shards,
+    spec,
+    tensorboard,
+)
 
-VERBS = (run, check, spec, schema, plugins, shards, runs, compare, tensorboard)
+RUNNING = (run, resume, check, spec, schema, plugins, shards, runs, compare, tensorboard)
+USING = (embed, search, predict, export, equivariance)
+VERBS = (*RUNNING, *USING)
 
 
 def parser() -> argparse.ArgumentParser:

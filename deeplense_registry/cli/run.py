@@ -19,6 +19,7 @@ def add(parsers: Any) -> None:
     parser.add_argument("spec", type=Path, metavar="SPEC", help="a TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. train.epochs=2")
     parser.add_argument("--processes", type=int, metavar="N", help="processes of a run (execute.processes)")
+    parser.add_argument("--workers", type=int, metavar="N", help="runs of a survey at once (execute.workers)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs lie (runs)")
     parser.set_defaults(call=run)
 
@@ -28,8 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..spec import expand, load_spec
 
     overrides = list(arguments.set)
-    if arguments.processes is not None:
-        overrides.append(f"execute.processes={arguments.processes}")
+    for name in ("processes", "workers"):
+        if getattr(arguments, name) is not None:
+            overrides.append(f"execute.{name}={getattr(arguments, name)}")
     spec = load_spec(arguments.spec, overrides)
     cells = expand(spec)  # every mistake shows before torch is imported
 

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from .progress import counting
 
 if TYPE_CHECKING:
     from ..shards import Manifest
     from ..spec import Instance
-
-QUIET_SECONDS = 5.0
-"""Between lines of progress where there is no terminal."""
 
 
 def add(parsers: Any) -> None:
     """Register the verb."""
     parser = parsers.add_parser("shards", help="build, show or verify the shards of a data set")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    building = actions.add_parser("build", help="write the shards of every dataset of a spec")
-    building.add_argument("spec", type=Path, metavar="SPEC", help="a TOML file")
+    building = actions.add_parser("build", help="write the shards of every dataset of a spec, or copy others' tars")
+    building.add_argument("spec", type=Path, nargs="?", metavar="SPEC", help="a TOML file")
+    building.add_argument("--from", dest="source", metavar="TARS", help="rewrite WebDataset tars, or copy from a URL")
+    building.add_argument("--pixel-scale", type=float, metavar="ARCSEC", help="of TARS that have no manifest")
+    building.add_argument("--bands", default="", metavar="A,B", help="names of the bands of TARS")
+    building.add_argument("--classes", default="", metavar="A,B", help="names of the classes of TARS, in order")
     building.add_argument("--out", type=Path, metavar="DIR", help="where to (by default the cache)")
     building.add_argument("--processes", type=int, default=1, metavar="N", help="how many read the source at once (1)")
     building.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the spec")
@@ -38,19 +38,39 @@ def add(parsers: Any) -> None:
 
 
 def build(arguments: argparse.Namespace) -> int:
-    """Write the shards of every dataset of the spec, or finish them; prints their folders."""
+    """Write the shards of every dataset of the spec, or those of ``--from``, or finish them; prints their folders."""
     from ..components import UserError
     from ..shards import materialise
     from ..spec import expand, load_spec
 
     if arguments.processes < 1:
         raise UserError(f"--processes {arguments.processes}: give 1 or more")
-    datasets = {cell.dataset.name: cell.dataset for cell in expand(load_spec(arguments.spec, arguments.set))}
+    if (arguments.spec is None) == (arguments.source is None):
+        raise UserError("give a spec, or --from TARS with --out DIR")
+    if arguments.source is None:
+        datasets = {cell.dataset.name: cell.dataset for cell in expand(load_spec(arguments.spec, arguments.set))}
+    else:
+        datasets = {"shards": _foreign(arguments)}
     for dataset in datasets.values():
         folder = _folder(arguments.out, dataset, len(datasets))
-        with _progress(dataset.name) as progress:
+        with counting(dataset.name) as progress:
             print(materialise(dataset, processes=arguments.processes, folder=folder, progress=progress))
     return 0
+
+
+def _foreign(arguments: argparse.Namespace) -> Instance:
+    """What ``--from`` names, as a spec would."""
+    from ..components import UserError
+    from ..spec import Instance, ShardsOptions
+
+    if arguments.out is None:
+        raise UserError(f"--from {arguments.source}: say where to with --out DIR")
+    bands, classes = (tuple(filter(None, names.split(","))) for names in (arguments.bands, arguments.classes))
+    try:
+        options = ShardsOptions(path=arguments.source, pixel_scale=arguments.pixel_scale, bands=bands, classes=classes)
+    except ValueError as error:
+        raise UserError(f"--from {arguments.source}: {error}") from error
+    return Instance(name="shards", use="shards", row=None, options=options)
 
 
 def info(arguments: argparse.Namespace) -> int:
@@ -100,30 +120,3 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for name in ("licence", "citation", "about"):
         if text := getattr(card, name):
             yield name, text
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """What hears of samples: a bar on a terminal, else a line from time to time; both on the error stream."""
-    if not sys.stderr.isatty():
-        yield _lines(name)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _lines(name: str) -> Callable[[int, int | None], None]:
-    shown = monotonic()
-
-    def report(done: int, total: int | None) -> None:
-        nonlocal shown
-        if done == total or monotonic() - shown > QUIET_SECONDS:
-            shown = monotonic()
-            print(f"{name}: {done}{'' if total is None else f' of {total}'} samples", file=sys.stderr)
-
-    return report

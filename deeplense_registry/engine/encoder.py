@@ -37,6 +37,11 @@ class Encoder(nn.Module):
         super().__init__()
         self.backbone, self.scaling, self.card = backbone, scaling, card
 
+    @property
+    def shape(self) -> ImageShape:
+        """Of the images it was trained on; it takes other heights and widths, not other bands."""
+        return ImageShape(**self.card["shape"])
+
     def forward(self, images: Tensor) -> Features:
         """Features of flux images (B, C, H, W), in the units of the training images."""
         return self.backbone(self.scaling(images))

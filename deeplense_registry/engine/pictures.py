@@ -33,10 +33,14 @@ def first_views(views: Views) -> NDArray[np.float32]:
     return np.ascontiguousarray(picture.numpy())
 
 
-def _row(images: Tensor, side: int) -> Tensor:
-    """(n, C, h, w) to (C, side, n * side), each image stretched to [0, 1] between its 1st and 99.5th percentile."""
+def stretched(images: Tensor) -> Tensor:
+    """Images (n, C, h, w) for the eye: each to [0, 1] between its 1st and 99.5th percentile."""
     flat = images.flatten(1)
     low, high = (torch.quantile(flat, q, dim=1).view(-1, 1, 1, 1) for q in (0.01, 0.995))
-    scaled = ((images - low) / (high - low).clamp(min=1e-12)).clamp(0.0, 1.0)
-    padded = F.pad(scaled, (0, side - images.shape[-1], 0, side - images.shape[-2]))
+    return ((images - low) / (high - low).clamp(min=1e-12)).clamp(0.0, 1.0)
+
+
+def _row(images: Tensor, side: int) -> Tensor:
+    """(n, C, h, w) to (C, side, n * side), stretched for the eye."""
+    padded = F.pad(stretched(images), (0, side - images.shape[-1], 0, side - images.shape[-2]))
     return torch.cat(list(padded), dim=-1)

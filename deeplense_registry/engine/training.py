@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +39,9 @@ def train(session: Session, observers: Observers, world: ProcessWorld, stop: Cal
         watch = watch_over(session, method, observers, world.rank, start)
         _trainer(session, method, optimisation, observers, watch, world, stop).run(start)
     if world.rank == 0:
-        about = {"train_digest": session.cell.train_digest, "dataset": session.shards.card.name}
+        card = session.shards.card
+        about: dict[str, Any] = {"train_digest": session.cell.train_digest, "dataset": card.name}
+        about |= {"bands": list(card.bands), "pixel_scale": card.pixel_scale}
         backbone, shape = session.cell.backbone, session.facts.shape
         save_encoder(session.folder, method.encoder(), backbone, shape, session.scaling, about)
 

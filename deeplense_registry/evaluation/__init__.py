@@ -4,22 +4,46 @@ from .bench import EncoderBench, Images, Shown
 from .cache import EmbeddingCache
 from .draws import label_draws, labelled
 from .embeddings import embed, estimate_statistics
-from .intervals import Interval, interval
+from .intervals import Interval, interval, interval_of
 from .judge import judge
-from .metrics import METRICS, Metric
+from .metrics import METRICS, Metric, metrics_for
+from .protocol import MIN_TEST, MIN_VALIDATION, Prediction, check_targets, known_images, measure
+from .published import read_label_index
+from .skew import kept_images, label_pool, skewed, training_images
+from .splits import fingerprint, shards_digest, write_label_index, write_training_index
+from .subsample import counts_in_ratio, follow
 
 __all__ = [
     "METRICS",
+    "MIN_TEST",
+    "MIN_VALIDATION",
     "EmbeddingCache",
     "EncoderBench",
     "Images",
     "Interval",
     "Metric",
+    "Prediction",
     "Shown",
+    "check_targets",
+    "counts_in_ratio",
     "embed",
     "estimate_statistics",
+    "fingerprint",
+    "follow",
     "interval",
+    "interval_of",
     "judge",
+    "kept_images",
+    "known_images",
     "label_draws",
+    "label_pool",
     "labelled",
+    "measure",
+    "metrics_for",
+    "read_label_index",
+    "shards_digest",
+    "skewed",
+    "training_images",
+    "write_label_index",
+    "write_training_index",
 ]

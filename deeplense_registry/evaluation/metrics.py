@@ -1,79 +1,20 @@
-"""Scikit-learn's metrics by their usual names, over class probabilities (M, K) or quantities (M,)."""
+"""Metrics by their usual names, over class probabilities (M, K) or quantities (M,)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import inf
 from typing import Any, Literal
 
-import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from sklearn import metrics as sk
 
-from ..components import UserError
+from ..components import Target, UserError
+from . import class_metrics as of_classes
+from . import quantity_metrics as of_quantities
 
 Array = NDArray[Any]
-
-
-def auroc(truth: Array, probabilities: Array) -> float:
-    """Area under the ROC curve in [0, 1], of each class against the rest, averaged over classes.
-
-    Raises:
-        UserError: A class has no image in ``truth``.
-    """
-    _every_class(truth, probabilities)
-    one_hot = np.eye(probabilities.shape[1], dtype=np.int64)[truth]  # (M, K)
-    return float(sk.roc_auc_score(one_hot, probabilities, average="macro"))
-
-
-def accuracy(truth: Array, probabilities: Array) -> float:
-    """The fraction of images whose likeliest class is the true one."""
-    return float(sk.accuracy_score(truth, probabilities.argmax(1)))
-
-
-def balanced_accuracy(truth: Array, probabilities: Array) -> float:
-    """The recall of each class, averaged over classes.
-
-    Raises:
-        UserError: A class has no image in ``truth``.
-    """
-    _every_class(truth, probabilities)
-    return float(sk.balanced_accuracy_score(truth, probabilities.argmax(1)))
-
-
-def f1(truth: Array, probabilities: Array) -> float:
-    """F1 of each class (0 for one that is never predicted), averaged over classes.
-
-    Raises:
-        UserError: A class has no image in ``truth``.
-    """
-    _every_class(truth, probabilities)
-    return float(sk.f1_score(truth, probabilities.argmax(1), average="macro", zero_division=0.0))
-
-
-def r2(truth: Array, values: Array) -> float:
-    """The coefficient of determination: 1 is perfect, 0 the mean of ``truth``, worse is below."""
-    return float(sk.r2_score(truth, values))
-
-
-def mae(truth: Array, values: Array) -> float:
-    """The mean absolute error, in the target's unit."""
-    return float(sk.mean_absolute_error(truth, values))
-
-
-def rmse(truth: Array, values: Array) -> float:
-    """The root of the mean squared error, in the target's unit."""
-    return float(sk.root_mean_squared_error(truth, values))
-
-
-def _every_class(truth: Array, probabilities: Array) -> None:
-    counts = np.bincount(truth, minlength=probabilities.shape[1])
-    if not counts.all():
-        raise UserError(
-            f"an average over classes needs images of each, but class {counts.argmin()} has none among the "
-            f"{len(truth)} labelled images judged; add some to the split, or measure accuracy"
-        )
 
 
 @frozen
@@ -93,9 +34,55 @@ class Metric:
     bounds: tuple[float, float]
 
 
+_SHARE, _POSITIVE, _ANY = (0.0, 1.0), (0.0, inf), (-inf, inf)
+
 METRICS: Mapping[str, Metric] = {
-    **{f.__name__: Metric(f.__name__, "class", f, (0.0, 1.0)) for f in (auroc, accuracy, balanced_accuracy, f1)},
-    "r2": Metric("r2", "quantity", r2, (-inf, 1.0)),
-    **{f.__name__: Metric(f.__name__, "quantity", f, (0.0, inf)) for f in (mae, rmse)},
+    metric.name: metric
+    for metric in (
+        Metric("auroc", "class", of_classes.auroc, _SHARE),
+        Metric("accuracy", "class", of_classes.accuracy, _SHARE),
+        Metric("balanced_accuracy", "class", of_classes.balanced_accuracy, _SHARE),
+        Metric("f1", "class", of_classes.f1, _SHARE),
+        Metric("average_precision", "class", of_classes.average_precision, _SHARE),
+        Metric("purity", "class", of_classes.purity, _SHARE),
+        Metric("tpr_at_fpr_1e-2", "class", partial(of_classes.tpr_at_fpr, rate=1e-2), _SHARE),
+        Metric("tpr_at_fpr_1e-3", "class", partial(of_classes.tpr_at_fpr, rate=1e-3), _SHARE),
+        Metric("calibration_error", "class", of_classes.calibration_error, _SHARE),
+        Metric("r2", "quantity", of_quantities.r2, (-inf, 1.0)),
+        Metric("mae", "quantity", of_quantities.mae, _POSITIVE),
+        Metric("rmse", "quantity", of_quantities.rmse, _POSITIVE),
+        Metric("median_bias", "quantity", of_quantities.median_bias, _ANY),
+        Metric("sigma_mad", "quantity", of_quantities.sigma_mad, _POSITIVE),
+        Metric("outliers", "quantity", of_quantities.outliers, _SHARE),
+        Metric("dz_bias", "quantity", of_quantities.dz_bias, _ANY),
+    )
 }
 """By name."""
+AUROC_PER_CLASS = "auroc_per_class"
+"""Stands for the metrics ``auroc:CLASS``, the AUROC of each class of a target against the rest."""
+
+
+def metrics_for(names: Sequence[str], target: Target) -> list[Metric]:
+    """Of the metrics ``names`` those for targets of this kind; ``auroc_per_class`` becomes one metric a class.
+
+    Args:
+        names: Names in :data:`METRICS`, or :data:`AUROC_PER_CLASS`.
+        target: What is predicted.
+
+    Raises:
+        UserError: None is for this kind.
+    """
+    chosen: list[Metric] = []
+    for name in names:
+        if name == AUROC_PER_CLASS:
+            chosen += [_auroc_of(number, label) for number, label in enumerate(target.classes)]
+        elif METRICS[name].kind == target.kind:
+            chosen.append(METRICS[name])
+    if not chosen:
+        suitable = ", ".join(metric.name for metric in METRICS.values() if metric.kind == target.kind)
+        raise UserError(f"of the metrics {', '.join(names)} none is for a {target.kind}; add one of {suitable}")
+    return chosen
+
+
+def _auroc_of(number: int, label: str) -> Metric:
+    return Metric(f"auroc:{label}", "class", partial(of_classes.auroc_of, label=number), _SHARE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -21,11 +22,34 @@ def replacing(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield aside
-        _flush(aside)
-        aside.replace(path)
-        _flush(path.parent)  # the new name itself
+        publish(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def publish(aside: Path, path: Path) -> None:
+    """Flush ``aside`` to disk and let it take the place of ``path``."""
+    _flush(aside)
+    aside.replace(path)
+    _flush(path.parent)  # the new name itself
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock that the file ``path``, made if missing, stands for; wait for whoever holds it.
+
+    The system lets it go if this process dies. Threads exclude each other too.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

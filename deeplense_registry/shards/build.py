@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 from attrs import evolve
 
 from ..components import DatasetCard, UserError
+from .atomic import locked
 from .encode import image_shape
 from .index import read_index
 from .manifest import FILE, DType, Manifest, Shard, read_manifest
@@ -22,6 +21,9 @@ from .workers import write_parts
 
 Report = Callable[[int, int | None], None]
 """``progress(done, total)``: samples written so far, and of how many where that is known."""
+
+LOCK = ".lock"
+"""The file that stands for a folder's lock; a folder that has it is one that shards were written to."""
 
 
 def build_shards(
@@ -56,7 +58,7 @@ def build_shards(
     _check_card(card)
     if (folder / FILE).is_file():
         return _same(folder, digest, dtype)
-    with _locked(folder):
+    with lock_folder(folder):
         if (folder / FILE).is_file():  # by the build this one waited for
             return _same(folder, digest, dtype)
         _sweep(folder)
@@ -65,7 +67,7 @@ def build_shards(
         total = None if None in totals else sum(count for count in totals if count is not None)
         shards = write_parts(parts, source, processes, lambda done: progress(done, total) if progress else None)
         try:
-            manifest = _manifest(card, folder, digest, dtype, _by_split(card, parts, shards))
+            manifest = make_manifest(card, folder, digest, dtype, _by_split(card, parts, shards))
         except UserError:
             for part in parts:  # what is refused as a whole is not kept for the next build
                 part.index.unlink(missing_ok=True)
@@ -92,17 +94,18 @@ def _same(folder: Path, digest: str, dtype: DType) -> Manifest:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot write shards there: {error}; give another folder") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # let go by the system if this process dies
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Be the only one to write shards in ``folder``, made if missing.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(folder / LOCK))
+        except OSError as error:
+            raise UserError(f"{folder}: cannot write shards there: {error}; give another folder") from error
         yield
-    finally:
-        os.close(handle)
 
 
 def _sweep(folder: Path) -> None:
@@ -121,7 +124,12 @@ def _by_split(card: DatasetCard, parts: Sequence[Part], shards: Sequence[Shard])
     }
 
 
-def _manifest(card: DatasetCard, folder: Path, digest: str, dtype: DType, splits: Written) -> Manifest:
+def make_manifest(card: DatasetCard, folder: Path, digest: str, dtype: DType, splits: Written) -> Manifest:
+    """The manifest of shards that lie in ``folder`` with their indices, not yet published.
+
+    Raises:
+        UserError: A split has not the card's count, a name comes twice, or the training pixels have no statistics.
+    """
     for split, written in splits.items():
         _check_split(card, split, written, folder)
     split = "train" if "train" in splits else next(iter(splits))

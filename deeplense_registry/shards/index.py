@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..components import DatasetCard, UserError
 from .atomic import replacing
 from .encode import Encoded
+from .statistics import Moments, merge, moments
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -35,14 +36,42 @@ def sample_columns(rows: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any
     return columns
 
 
-def row(sample: Encoded) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
-    """What the index keeps of a sample, its pixels let go."""
-    return sample.name, sample.targets, sample.meta
+class Ledger:
+    """What the index keeps of samples, their pixels let go."""
 
+    def __init__(self) -> None:
+        """Of none yet."""
+        self._offsets: list[int] = []
+        self._checksums: list[int] = []
+        self._rows: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = []
+        self._bands: list[Moments] = []
 
-def checksum(image: NDArray[Any]) -> int:
-    """CRC-32 of an image's bytes."""
-    return zlib.crc32(image.data)
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, sample: Encoded, offset: int) -> None:
+        """Enter a sample whose pixels start at byte ``offset`` of the tar."""
+        self._offsets.append(offset)
+        self._checksums.append(zlib.crc32(sample.image.data))
+        self._rows.append((sample.name, sample.targets, sample.meta))
+        self._bands.append(moments(sample.image))
+
+    def columns(self, card: DatasetCard, stamp: str, sha256: str) -> Columns:
+        """The columns of the index: those of :func:`sample_columns`, and where and what the images are.
+
+        Args:
+            card: The data set's card.
+            stamp: What the index was made from.
+            sha256: Of the tar.
+        """
+        return {
+            "stamp": np.array(stamp),
+            "sha256": np.array(sha256),
+            "offsets": np.array(self._offsets, np.int64),
+            "crc32": np.array(self._checksums, np.uint32),
+            "moments": merge(self._bands, card.shape.channels).pack(),
+            **sample_columns(self._rows, card),
+        }
 
 
 def write_index(path: Path, columns: Columns) -> None:

@@ -121,8 +121,21 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise UserError(_absent(folder))
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}; copy the shards anew") from error
+    return parse_manifest(data, str(path))
+
+
+def parse_manifest(data: bytes, path: str) -> Manifest:
+    """The manifest that ``data`` holds; ``path`` is where it came from.
+
+    Raises:
+        UserError: It is damaged, or another version wrote it.
+    """
+    try:
+        value = json.loads(data)
+    except ValueError as error:
         raise UserError(f"{path} is damaged: {error}; build the shards again or copy them anew") from error
     if not isinstance(value, dict) or "format" not in value:
         raise UserError(f"{path} is no manifest of shards; give a folder that `deeplense shards build` wrote")

@@ -11,7 +11,7 @@ from attrs import frozen
 from ..components import Row, find, load_factory
 from .build import Report, build_shards
 from .cache import shards_folder
-from .decode import refuse_command
+from .existing import existing
 from .manifest import FILE, FORMAT, DType, read_manifest
 
 if TYPE_CHECKING:
@@ -42,18 +42,6 @@ def dataset_source(instance: Instance) -> PluginSource:
     return PluginSource(instance.use, instance.options)
 
 
-def existing(location: str) -> Path:
-    """The folder of shards that a spec names with ``use = "shards"``.
-
-    Raises:
-        UserError: It is a command, or there are no shards.
-    """
-    refuse_command(location)
-    folder = Path(location).expanduser()
-    read_manifest(folder)
-    return folder
-
-
 def source_digest(instance: Instance, row: Row, dtype: DType) -> str:
     """Names the bytes of the shards: options, plugin and its version, type, layout. 64 hexadecimal digits."""
     found = row.found
@@ -79,10 +67,10 @@ def materialise(
         progress: ``progress(done, total)``, samples.
 
     Raises:
-        UserError: As :func:`build_shards`, and what the plugin refuses.
+        UserError: As :func:`build_shards` and :func:`~.existing.existing`, and what the plugin refuses.
     """
     if instance.row is None:  # use = "shards"
-        return existing(instance.options.path)
+        return existing(instance.options, processes=processes, folder=folder, dtype=dtype, progress=progress)
     digest = source_digest(instance, instance.row, dtype)
     folder = folder or shards_folder(digest, instance.row.found.name)
     if (folder / FILE).is_file() and read_manifest(folder).digest == digest:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
 from ..components import DatasetCard, UserError
 from .atomic import replacing
 from .encode import Encoded, encode, expected_bytes, image_shape, members, npy_header
-from .index import checksum, read_index, row, sample_columns, write_index
+from .index import Columns, Ledger, read_index, write_index
 from .manifest import DType, Shard
-from .statistics import Moments, merge, moments
 from .ustar import END
 
 if TYPE_CHECKING:
@@ -89,7 +86,7 @@ def write_part(part: Part, source: Source, done: Callable[[int], None]) -> Shard
         with replacing(part.tar) as aside, aside.open("wb") as stream:
             columns = _write_tar(part, samples, stream, done)
         write_index(part.index, columns)
-        return _record(part, len(columns["offsets"]), str(columns["sha256"]))
+        return shard_record(part.tar, part.index, len(columns["offsets"]), str(columns["sha256"]))
     except OSError as error:
         remedy = "make room or give another folder, and run it again: finished shards are kept"
         raise UserError(f"{part.tar}: cannot write the shard: {error}; {remedy}") from error
@@ -105,7 +102,7 @@ def finished_part(part: Part) -> Shard | None:
         return None
     if str(columns.get("stamp")) != part.stamp or file_sha256(part.tar) != str(columns["sha256"]):
         return None
-    return _record(part, len(columns["offsets"]), str(columns["sha256"]))
+    return shard_record(part.tar, part.index, len(columns["offsets"]), str(columns["sha256"]))
 
 
 def file_sha256(path: Path) -> str:
@@ -129,44 +126,29 @@ def _samples(part: Part, source: Source, where: str) -> Iterator[Encoded]:
         raise UserError(f"{where}: cannot read the source: {error}") from error
 
 
-def _write_tar(
-    part: Part, samples: Iterator[Encoded], stream: BinaryIO, done: Callable[[int], None]
-) -> dict[str, NDArray[Any]]:
+def _write_tar(part: Part, samples: Iterator[Encoded], stream: BinaryIO, done: Callable[[int], None]) -> Columns:
     """Write the members and give the columns of the index."""
     npy = npy_header(image_shape(part.card), part.dtype)
-    digest, at = hashlib.sha256(), 0
-    offsets: list[int] = []
-    checksums: list[int] = []
-    rows: list[Any] = []
-    bands: list[Moments] = []
+    ledger, digest, at = Ledger(), hashlib.sha256(), 0
     for sample in samples:
-        data, start = members(f"{part.number:06d}-{len(rows):06d}", sample, npy)
+        data, start = members(f"{part.number:06d}-{len(ledger):06d}", sample, npy)
         stream.write(data)
         digest.update(data)
-        offsets.append(at + start)
-        checksums.append(checksum(sample.image))
-        rows.append(row(sample))
-        bands.append(moments(sample.image))
+        ledger.add(sample, at + start)
         at += len(data)
-        done(len(rows))
+        done(len(ledger))
     stream.write(END)
     digest.update(END)
-    return {
-        "stamp": np.array(part.stamp),
-        "sha256": np.array(digest.hexdigest()),
-        "offsets": np.array(offsets, np.int64),
-        "crc32": np.array(checksums, np.uint32),
-        "moments": merge(bands, part.card.shape.channels).pack(),
-        **sample_columns(rows, part.card),
-    }
+    return ledger.columns(part.card, part.stamp, digest.hexdigest())
 
 
-def _record(part: Part, count: int, sha256: str) -> Shard:
+def shard_record(tar: Path, index: Path, count: int, sha256: str) -> Shard:
+    """The manifest's record of a tar and its index, both whole; ``sha256`` is the tar's."""
     return Shard(
-        file=part.tar.name,
+        file=tar.name,
         count=count,
-        bytes=part.tar.stat().st_size,
+        bytes=tar.stat().st_size,
         sha256=sha256,
-        index=part.index.name,
-        index_sha256=file_sha256(part.index),
+        index=index.name,
+        index_sha256=file_sha256(index),
     )

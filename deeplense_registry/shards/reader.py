@@ -67,6 +67,10 @@ class ShardSet:
         """Samples in each shard of the split, for :func:`~deeplense_registry.shards.epoch_order`."""
         return tuple(shard.count for shard in self._split(split).shards)
 
+    def positions(self, split: str) -> NDArray[np.int64]:
+        """(N,) where the samples lie in the split as the shards have it."""
+        return np.arange(len(self._split(split).offsets))
+
     def images(self, split: str, index: NDArray[np.int64]) -> NDArray[np.float32]:
         """The images at ``index`` (n,), in that order: (n, [P,] C, H, W) float32, in new memory.
 

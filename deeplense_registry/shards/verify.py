@@ -66,14 +66,19 @@ def damages(folder: Path, shard: Shard, manifest: Manifest) -> Iterator[str]:
 def _misfit(tar: Path, expected: int) -> str:
     size = tar.stat().st_size
     with tar.open("rb") as stream:
-        start = stream.read(256).lstrip().lower()
+        start = stream.read(256)
     if not size:
         return f"is empty: 0 of {expected} bytes"
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+    if is_page(start):
         return "is an HTML page, not a shard: what served it answered with an error"
     if size < expected:
         return f"is truncated: {size} of {expected} bytes"
     return f"is too long: {size} bytes instead of {expected}"
+
+
+def is_page(start: bytes) -> bool:
+    """Whether a file that starts so is an HTML or XML page: neither a tar nor an index can."""
+    return start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml"))
 
 
 def _inside(tar: Path, index: Path, shard: Shard, image_bytes: int) -> Iterator[str]:

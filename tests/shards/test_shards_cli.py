@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import webdataset
 
 from deeplense_registry.cli import shards as verb
 from deeplense_registry.components import UserError, find, load_options
@@ -178,6 +179,37 @@ def test_several_datasets_get_a_folder_each(site: Path, tmp_path: Path, capsys: 
     assert capsys.readouterr().out.splitlines() == [str(out / "dots"), str(out / "more")]
     with pytest.raises(UserError, match="--processes 0: give 1 or more"):
         call("build", str(spec), "--processes", "0")
+
+
+def test_tars_of_others_are_rewritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with webdataset.TarWriter(str(tmp_path / "sky.tar")) as writer:
+        for number in range(4):
+            pixels = np.arange(number, number + 32, dtype=np.float32).reshape(2, 4, 4)
+            writer.write({"__key__": str(number), "npy": pixels, "cls": number % 2})
+    out = str(tmp_path / "out")
+    told = ("--pixel-scale", "0.1", "--bands", "g,r", "--classes", "no,yes")
+    assert call("build", "--from", str(tmp_path / "sky.tar"), "--out", out, *told) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    shards = ShardSet.open(out)
+    assert (shards.card.bands, shards.card.targets["class"].classes) == (("g", "r"), ("no", "yes"))
+    assert not (tmp_path / "out" / "train-000000.tar").is_symlink()
+    assert call("build", "--from", str(tmp_path / "sky.tar"), "--out", out, *told) == 0  # done already
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "give a spec, or --from TARS with --out DIR"),
+        (("x.toml", "--from", "x", "--out", "y"), "give a spec, or --from TARS with --out DIR"),
+        (("--from", "x"), "--from x: say where to with --out DIR"),
+        (("--from", "pipe:x", "--out", "y"), '--from pipe:x: "pipe:x" is a command, not data'),
+        (("--from", "x", "--out", "y", "--pixel-scale", "-1"), "--from x: 'pixel_scale' must be > 0.0: -1.0"),
+    ],
+)
+def test_what_to_build_must_be_clear(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        call("build", *arguments)
+    assert str(error.value).startswith(message)
 
 
 class Terminal(io.StringIO):

@@ -7,10 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from deeplense_probes import protocol
 
 from deeplense_registry import Backbone, DatasetCard, Features, ImageShape, Target
-from deeplense_registry.evaluation import EncoderBench, interval
+from deeplense_registry.evaluation import EncoderBench, interval, protocol
 from deeplense_registry.spec import LabelsTable
 
 

@@ -1,16 +1,18 @@
 """The probes on planted embeddings: what they must find, what they must not, and what they refuse."""
 
 import json
+from typing import get_args
 
 import attrs
 import numpy as np
 import pytest
 from deeplense_probes.evaluator import KNN, Linear, Ridge
-from deeplense_probes.options import KNNOptions, LinearOptions, RidgeOptions
+from deeplense_probes.options import ClassMetric, KNNOptions, LinearOptions, QuantityMetric, RidgeOptions
 from sklearn.exceptions import ConvergenceWarning
 
 from deeplense_registry import Target, UserError
 from deeplense_registry.evaluation import METRICS, judge
+from deeplense_registry.evaluation.metrics import AUROC_PER_CLASS
 
 
 def linear(**options):
@@ -88,7 +90,7 @@ def test_more_labels_help_and_more_test_images_narrow(planted):
 
 
 def test_evaluation_is_deterministic_and_a_row_goes_into_json(planted):
-    first, again = (json.dumps([attrs.asdict(m) for m in everything(planted())]) for _ in "ab")
+    first, again = (json.dumps([m.as_json() for m in everything(planted())]) for _ in "ab")
     assert first == again
 
 
@@ -195,6 +197,24 @@ def test_two_classes_are_enough(bench_of):
 
 
 def test_the_options_offer_the_metrics_there_are():
-    for options, kind in ((LinearOptions, "class"), (RidgeOptions, "quantity")):
-        offered = attrs.resolve_types(options).__attrs_attrs__[1].type.__args__[0].__args__
-        assert set(offered) == {name for name, metric in METRICS.items() if metric.kind == kind}
+    classes, quantities = (
+        {name for name, metric in METRICS.items() if metric.kind == kind} for kind in ("class", "quantity")
+    )
+    assert set(get_args(ClassMetric)) == classes | {AUROC_PER_CLASS}
+    assert set(get_args(QuantityMetric)) == quantities
+
+
+def test_every_metric_offered_can_be_measured(planted):
+    bench = planted(budgets=(60,), draws=1)
+    found = measured(linear(metrics=get_args(ClassMetric), strengths=(0.1,)), bench)
+    each = {"auroc:axion", "auroc:cdm", "auroc:none"}
+    assert {metric for _, metric, _ in found} == {*get_args(ClassMetric), *each} - {AUROC_PER_CLASS}
+    quantities = ("r2", "mae", "rmse", "median_bias")  # the others are of redshifts
+    assert {metric for _, metric, _ in measured(ridge(metrics=quantities), bench)} == {*quantities}
+
+
+def test_neighbours_measure_what_suits_the_target(planted):
+    found = measured(knn("class", "radius", metrics=("f1", "rmse")), planted())
+    assert {key[:2] for key in found} == {("class", "f1"), ("radius", "rmse")}
+    with pytest.raises(UserError, match="of the metrics f1 none is for a quantity; add one of r2, mae"):
+        measured(knn("class", "radius", metrics=("f1",)), planted())

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from deeplense_registry import Bench, Evaluator, Measurement
+from deeplense_registry.evaluation import MIN_TEST, check_targets
 
 from .logistic import predict_classes
 from .neighbours import predict_by_neighbours
 from .options import KNNOptions, LinearOptions, RidgeOptions
-from .protocol import MIN_TEST, Split, check_kind, check_known, known_rows, measure, standardised, validation
+from .protocol import check_kind, known_rows, measure_probe, standardised, validation
 from .regression import predict_quantity
 
 
@@ -39,8 +40,8 @@ class Linear(Evaluator):
             strengths=self.options.strengths,
             iterations=self.options.iterations,
         )
-        train = Split(standardised(bench, "train"), bench.targets("train", target))
-        yield from measure(bench, target, self.options.metrics, train=train, truth=test.truth, learn=learn)
+        train = standardised(bench, "train")
+        yield from measure_probe(bench, target, self.options.metrics, train=train, truth=test.truth, learn=learn)
 
 
 class Ridge(Evaluator):
@@ -66,8 +67,8 @@ class Ridge(Evaluator):
             test=test.features,
             alphas=self.options.alphas,
         )
-        train = Split(standardised(bench, "train"), bench.targets("train", target))
-        yield from measure(bench, target, self.options.metrics, train=train, truth=test.truth, learn=learn)
+        train = standardised(bench, "train")
+        yield from measure_probe(bench, target, self.options.metrics, train=train, truth=test.truth, learn=learn)
 
 
 class KNN(Evaluator):
@@ -81,7 +82,7 @@ class KNN(Evaluator):
         Raises:
             UserError: A target is unknown, or a split is missing or too small.
         """
-        check_known(bench, self.options.targets, "knn")
+        check_targets(bench, self.options.targets, "knn")
         for target in self.options.targets:
             yield from self._target(bench, target)
 
@@ -95,6 +96,5 @@ class KNN(Evaluator):
             temperature=self.options.temperature,
             classes=classes,
         )
-        metrics = ("auroc", "accuracy") if classes else ("r2", "mae")
-        train = Split(bench.embeddings("train"), bench.targets("train", target))
-        yield from measure(bench, target, metrics, train=train, truth=test.truth, learn=learn)
+        train = bench.embeddings("train")
+        yield from measure_probe(bench, target, self.options.metrics, train=train, truth=test.truth, learn=learn)

@@ -11,8 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from deeplense_registry import UserError
+from deeplense_registry.evaluation import Prediction
 
-from .protocol import Array, Prediction, Split
+from .protocol import Array, Split
 
 _TOLERANCE = 1e-5  # of the gradient: tight enough that the warm start does not show in the metrics
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .protocol import Array, Prediction, Split
+from deeplense_registry.evaluation import Prediction
+
+from .protocol import Array, Split
 
 _ROWS = 1024  # of the similarity matrix at once, which bounds memory
 

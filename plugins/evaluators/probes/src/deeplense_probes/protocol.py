@@ -1,8 +1,8 @@
-"""What the probes share: learn from every label draw, predict the test split, measure with intervals."""
+"""What the probes share: standardised embeddings with labels, and what they refuse."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,9 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from deeplense_registry import Bench, Draw, Measurement, UserError
-from deeplense_registry.evaluation import METRICS, interval, labelled
+from deeplense_registry.evaluation import MIN_VALIDATION, Prediction, check_targets, known_images, measure
 
 Array = NDArray[Any]
-
-MIN_VALIDATION = 10
-"""The least number of labelled validation images on which regularisation is chosen."""
-MIN_TEST = 2
-"""The least number of labelled test images: one has no spread."""
 
 
 @frozen(eq=False)
@@ -32,26 +27,9 @@ class Split:
         return Split(self.features[index], self.truth[index])
 
 
-@frozen(eq=False)
-class Prediction:
-    """``values`` (M, K) or (M,) for the test images, and whether the fit that gave them converged."""
-
-    values: Array
-    converged: bool = True
-
-
-def check_known(bench: Bench, targets: Iterable[str], probe: str) -> None:
-    """Raise UserError for a target that the data set lacks."""
-    known = bench.card.targets
-    for target in targets:
-        if target not in known:
-            names = ", ".join(repr(name) for name in known) or "none"
-            raise UserError(f"[evaluate.{probe}] targets: the data set has no {target!r}; its targets: {names}")
-
-
 def check_kind(bench: Bench, targets: Sequence[str], probe: str, kind: str, instead: str) -> None:
     """Raise UserError for a target that the data set lacks, or that is not of the ``kind`` this probe predicts."""
-    check_known(bench, targets, probe)
+    check_targets(bench, targets, probe)
     for target in targets:
         actual = bench.card.targets[target].kind
         if actual != kind:
@@ -79,14 +57,8 @@ def known_rows(bench: Bench, split: str, target: str, features: Array, least: in
     Raises:
         UserError: There are fewer than ``least``.
     """
-    truth = bench.targets(split, target)
-    known = labelled(truth)
-    if known.sum() < least:
-        raise UserError(
-            f"the split {split!r} has {known.sum()} images labelled with {target!r}, and {least} are the least; "
-            "enlarge it, or leave the target out of [evaluate]"
-        )
-    return Split(features[known], truth[known])
+    index, truth = known_images(bench, split, target, least)
+    return Split(features[index], truth)
 
 
 def validation(bench: Bench, target: str, choices: Sequence[float], probe: str) -> Split | None:
@@ -106,49 +78,28 @@ def validation(bench: Bench, target: str, choices: Sequence[float], probe: str) 
         ) from error
 
 
-def measure(
+def measure_probe(
     bench: Bench,
     target: str,
     metrics: Sequence[str],
     *,
-    train: Split,
+    train: Array,
     truth: Array,
     learn: Callable[[Split], Prediction],
 ) -> Iterator[Measurement]:
-    """For each budget and metric the mean over draws with its interval.
-
-    Where fits did not converge, a further measurement "unconverged" gives their fraction.
+    """The measurements of a probe (:func:`deeplense_registry.evaluation.measure`).
 
     Args:
         bench: Where draws and random numbers come from.
         target: The target's name.
-        metrics: Names in ``METRICS``.
-        train: The whole training split; only images of a draw are learned from.
+        metrics: What is measured.
+        train: (N, D) of the whole training split; only images of a draw are learned from.
         truth: (M,) of the labelled test images.
         learn: From the labelled images of a draw to the prediction of the M test images.
     """
-    for draws in bench.draws(target):
-        predictions = [learn(train.take(draw.index)) for draw in draws]
-        labels = len(draws[0].index)
-        for name in metrics:
-            metric = METRICS[name]
-            rng = bench.rng("interval", target, labels)  # the same resamples for every metric, probe and encoder
-            values = [prediction.values for prediction in predictions]
-            found = interval(metric.score, truth, values, rng, bounds=metric.bounds)
-            yield Measurement(target=target, metric=name, labels=labels, repeats=len(draws), **found._asdict())
-        yield from _unconverged(target, draws, predictions)
+    everything = Split(train, bench.targets("train", target))
 
+    def learn_draw(draw: Draw) -> Prediction:
+        return learn(everything.take(draw.index))
 
-def _unconverged(target: str, draws: Sequence[Draw], predictions: Sequence[Prediction]) -> Iterator[Measurement]:
-    share = float(np.mean([not prediction.converged for prediction in predictions]))
-    if share:
-        yield Measurement(
-            target=target,
-            metric="unconverged",
-            split="train",
-            labels=len(draws[0].index),
-            value=share,
-            low=share,
-            high=share,
-            repeats=len(draws),
-        )
+    yield from measure(bench, target, metrics, truth=truth, learn=learn_draw)

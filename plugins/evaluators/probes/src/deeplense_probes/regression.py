@@ -8,7 +8,9 @@ import numpy as np
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_squared_error
 
-from .protocol import Array, Prediction, Split
+from deeplense_registry.evaluation import Prediction
+
+from .protocol import Array, Split
 
 
 def predict_quantity(train: Split, *, val: Split | None, test: Array, alphas: Sequence[float]) -> Prediction:

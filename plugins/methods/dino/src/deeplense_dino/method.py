@@ -58,7 +58,7 @@ class DINO(Method):
     )
     lens_recipe: ClassVar[Recipe] = Recipe(
         optimiser="adamw",
-        learning_rate=1e-3,
+        learning_rate=4e-3,
         reference_batch=256,
         final_learning_rate=1e-6,
         warmup_epochs=1.0,

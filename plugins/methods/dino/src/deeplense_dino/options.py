@@ -18,11 +18,11 @@ class DINOOptions:
     """``[method.dino]``, under the names of the authors' code. Published values, where the default differs, are given.
 
     The defaults for lenses: a narrower head, since thousands of images do not fill 65,536 outputs; a teacher that
-    follows within hundreds of steps; and views that keep the lens in sight and the local ones the image's pixel scale,
-    since a crop that is enlarged changes the Einstein radius.
+    follows within hundreds of steps; global views of the whole image; and local views that keep most of the ring in
+    sight at half the resolution. docs/methods.md has the measurement.
     """
 
-    out_dim: int = option("Outputs K of the head. Published: 65536.", 2048, validators.ge(2))
+    out_dim: int = option("Outputs K of the head. Published: 65536.", 256, validators.ge(2))
     hidden_dim: int = option("Width of the head's hidden layers. Published: 2048.", 1024, validators.ge(1))
     bottleneck_dim: int = option("Width of the head before its last layer.", 256, validators.ge(2))
     nlayers: int = option("Layers of the head before its last.", 3, validators.ge(1))
@@ -36,7 +36,7 @@ class DINOOptions:
     momentum_teacher: float = option(
         "Momentum of the teacher at the first step, from where it rises to 1 along a cosine. Published: 0.996, for "
         "100,000 steps; 0.9995 for batches of 256.",
-        0.99,
+        0.98,
         *_momentum,
     )
     student_temp: float = option("Temperature of the student's outputs, above 0.", 0.1, _positive)
@@ -62,7 +62,7 @@ class DINOOptions:
     local_crops_scale: tuple[float, float] = option(
         'Area of the local views, as a fraction of the image\'s. Published: [0.05, 0.4], which policy = "paper" always '
         "takes.",
-        (0.25, 0.25),
+        (0.5, 1.0),
         _scale,
     )
     local_crops_number: int = option("Local views, which only the student sees. Published: 8.", 4, validators.ge(0))

@@ -59,7 +59,7 @@ class SimSiam(Method):
         optimiser="sgd", learning_rate=0.05, reference_batch=256, weight_decay=1e-4, momentum=0.9, decay_all=True
     )
     lens_recipe: ClassVar[Recipe] = Recipe(
-        optimiser="adamw", learning_rate=1e-3, reference_batch=256, warmup_epochs=1.0, weight_decay=0.05, clip=3.0
+        optimiser="adamw", learning_rate=4e-3, reference_batch=256, warmup_epochs=1.0, weight_decay=0.05, clip=3.0
     )
 
     collapse_causes: ClassVar[tuple[str, ...]] = (

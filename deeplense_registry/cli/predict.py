@@ -1,0 +1,51 @@
+"""``deeplense predict RUN INPUT``: classes or quantities of images without labels, and how far to trust them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .embed import add_input
+from .progress import counting
+from .show import show
+
+SHOWN = 20
+"""Rows on the terminal; a file has them all."""
+
+
+def add(parsers: Any) -> None:
+    """Register the verb."""
+    parser = parsers.add_parser("predict", help="predict a target of images, with intervals and trust")
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
+    add_input(parser)
+    parser.add_argument("--target", metavar="NAME", help="what to predict (the data set's first)")
+    parser.add_argument("-o", "--out", type=Path, metavar="CSV", help="write every row there")
+    parser.set_defaults(call=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Learn a probe on the run's labels, and apply it."""
+    from rich.table import Table
+
+    from ..engine.use import embed_stack, learn, open_images, rows, write_csv
+
+    with counting("embedding the run's images", "images") as report:
+        encoder, predictor, target = learn(arguments.run, arguments.target, report)
+    images = open_images(arguments.input, encoder.shape, arguments.split)
+    with counting("embedding", "images") as report:
+        prediction = predictor(embed_stack(encoder, images, report))
+    header, lines = rows(target, predictor.about, images.names, prediction)
+    if arguments.out:
+        write_csv(arguments.out, header, lines)
+        print(f"{len(lines)} predictions of {target}: {arguments.out}")
+        return 0
+    table = Table(header_style="bold")
+    for name in header:
+        table.add_column(name)
+    for line in lines[:SHOWN]:
+        table.add_row(*line)
+    show(table)
+    if len(lines) > SHOWN:
+        print(f"... and {len(lines) - SHOWN} more; -o FILE.csv writes them all")
+    return 0

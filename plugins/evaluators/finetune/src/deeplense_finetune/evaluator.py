@@ -1,0 +1,179 @@
+"""The two trainings as evaluators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import frozen
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deeplense_registry import Bench, Draw, Evaluator, Measurement, UserError
+from deeplense_registry.evaluation import (
+    MIN_TEST,
+    MIN_VALIDATION,
+    Prediction,
+    check_targets,
+    known_images,
+    measure,
+    metrics_for,
+)
+from deeplense_registry.spec import ViewsTable
+
+from .objective import Objective, objective_for
+from .options import FinetuneOptions, SupervisedOptions
+from .training import Network, batches_of, check_finite, outputs_of, train
+
+_BATCH = 256  # of images that are only looked at
+_SEEDS = 2**63 - 1
+
+Images = tuple[NDArray[np.int64], NDArray[Any]]
+"""Positions in a split, and the target there."""
+
+
+class Finetune(Evaluator):
+    """The whole trained encoder learns; of the untrained one, which would be ``supervised``, nothing is measured."""
+
+    options: FinetuneOptions
+
+    def evaluate(self, bench: Bench) -> Iterator[Measurement]:
+        """Measure each target at each label budget.
+
+        Raises:
+            UserError: A target, budget or metric does not exist or suit, a split is missing or too small, or training
+                diverges.
+        """
+        if bench.encoder == "trained":
+            yield from _measured(bench, self.options, "finetune", layer_decay=self.options.layer_decay)
+
+
+class Supervised(Evaluator):
+    """The untrained encoder learns; its measurements are those of an encoder called "supervised"."""
+
+    options: SupervisedOptions
+
+    def evaluate(self, bench: Bench) -> Iterator[Measurement]:
+        """Measure each target at each label budget, on the bench of the untrained encoder alone.
+
+        Raises:
+            UserError: As :meth:`Finetune.evaluate`.
+        """
+        if bench.encoder == "untrained":
+            yield from _measured(bench, self.options, "supervised", layer_decay=1.0)
+
+
+def _measured(
+    bench: Bench, options: FinetuneOptions | SupervisedOptions, name: str, layer_decay: float
+) -> Iterator[Measurement]:
+    check_targets(bench, options.targets, name)
+    for target in options.targets:
+        metrics_for(options.metrics, bench.card.targets[target])  # before anything is trained
+        task = Task(
+            bench=bench,
+            options=options,
+            target=target,
+            layer_decay=layer_decay,
+            test=known_images(bench, "test", target, MIN_TEST),
+            val=_validation(bench, target, name) if options.checks else None,
+        )
+        budgets = _chosen_draws(bench, target, options.largest_budget, options.draws, name)
+        encoder = "" if name == "finetune" else name
+        truth = task.test[1]
+        yield from measure(
+            bench, target, options.metrics, truth=truth, learn=task.learn, budgets=budgets, encoder=encoder
+        )
+
+
+def _validation(bench: Bench, target: str, name: str) -> Images:
+    try:
+        return known_images(bench, "val", target, MIN_VALIDATION)
+    except UserError as error:
+        raise UserError(
+            f"[evaluate.{name}] chooses the best state on the validation split: {error}; or set checks = 0, and the "
+            "last state predicts"
+        ) from error
+
+
+def _chosen_draws(bench: Bench, target: str, largest: int | None, most: int, name: str) -> list[Sequence[Draw]]:
+    """Of each budget up to ``largest`` labels the first ``most`` draws."""
+    sizes = {len(draws[0].index): draws[:most] for draws in bench.draws(target)}
+    chosen = [draws for size, draws in sizes.items() if largest is None or size <= largest]
+    if not chosen:
+        raise UserError(
+            f"[evaluate.{name}] largest_budget: no label budget of {target!r} is {largest} or less; the smallest is "
+            f"{min(sizes)}"
+        )
+    return chosen
+
+
+@frozen(eq=False, kw_only=True)
+class Task:
+    """A target to be learned from one draw after another."""
+
+    bench: Bench
+    options: FinetuneOptions | SupervisedOptions
+    target: str
+    layer_decay: float
+    test: Images
+    val: Images | None
+
+    def learn(self, draw: Draw) -> Prediction:
+        """Train on a draw and predict the labelled test images.
+
+        Batches, views and dropout depend on the label seed and the draw alone, so that trainings of the same draw see
+        the same. Dropout and stochastic depth take no generator: torch's own is seeded, and put back afterwards.
+        """
+        rng = self.bench.rng("finetune", self.target, len(draw.index), draw.number)
+        on_gpu = [self.bench.device] if self.bench.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=on_gpu):
+            torch.manual_seed(int(rng.integers(_SEEDS)))
+            return Prediction(self._learn(draw.index, rng))
+
+    def _learn(self, index: NDArray[np.int64], rng: np.random.Generator) -> NDArray[Any]:
+        """(M, K) or (M,)."""
+        bench, options = self.bench, self.options
+        truth = bench.targets("train", self.target)[index]
+        classes = len(bench.card.targets[self.target].classes)
+        objective = objective_for(options, truth, classes, bench.device)
+        network = Network(bench.fresh_encoder(), objective.outputs).to(bench.device)
+        order = batches_of(truth, options, options.steps, rng)
+        train(
+            network,
+            objective,
+            self._batches(index[order], truth[order], int(rng.integers(_SEEDS))),
+            options,
+            steps=len(order),
+            learning_rate=options.learning_rate,
+            layer_decay=self.layer_decay,
+            patience=options.patience,
+            validate=self._validate(network, objective),
+        )
+        outputs = outputs_of(network, bench.stream("test", self.test[0], _BATCH))
+        check_finite(float(outputs.abs().max()), "an output of the fine-tuned network")
+        predicted: NDArray[Any] = objective.predict(outputs).double().cpu().numpy()
+        return predicted
+
+    def _batches(self, rows: NDArray[np.int64], truth: NDArray[Any], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Views (b, C, H, W) of the images at ``rows`` (S, b), each time new, with their truth."""
+        options = self.options
+        table = ViewsTable(
+            rotate=options.rotate, flip=options.flip, shift=options.shift, zoom=options.zoom, noise=options.noise
+        )
+        views = self.bench.views("train", rows.ravel(), rows.shape[1], seed=seed, table=table)
+        for images, known in zip(views, truth, strict=True):
+            yield images, _tensor(known, self.bench.device)
+
+    def _validate(self, network: Network, objective: Objective) -> Any:
+        """The loss on the validation split as a function, or ``None`` without one."""
+        if self.val is None:
+            return None
+        index, truth = self.val[0], _tensor(self.val[1], self.bench.device)
+        return lambda: float(objective.loss(outputs_of(network, self.bench.stream("val", index, _BATCH)), truth))
+
+
+def _tensor(truth: NDArray[Any], device: torch.device) -> Tensor:
+    """Classes as int64, quantities as float32."""
+    return torch.tensor(truth, dtype=torch.float32 if truth.dtype.kind == "f" else torch.int64, device=device)

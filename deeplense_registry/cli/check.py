@@ -63,17 +63,17 @@ def _facts(spec: Spec, cells: Sequence[Cell]) -> list[RunFacts | None]:
 
 
 def _shards(path: str) -> DatasetFacts | None:
-    """What the manifest of a local folder says; ``None`` for a URL.
+    """What the manifest of shards says; ``None`` where they must be fetched or indexed first.
 
     Raises:
         UserError: The folder is absent, or has no whole manifest.
     """
     from ..components import DatasetFacts
-    from ..shards import read_manifest
+    from ..shards import manifest_at
 
-    if "://" in path:
+    manifest = manifest_at(path)
+    if manifest is None:
         return None
-    manifest = read_manifest(Path(path))
     images = {split: sum(shard.count for shard in shards) for split, shards in manifest.splits.items()}
     return DatasetFacts(shape=manifest.card.shape, images=images, targets=manifest.card.targets)
 

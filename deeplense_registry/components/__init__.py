@@ -3,6 +3,7 @@
 from .card import DatasetCard
 from .catalogue import Row, catalogue
 from .errors import PluginError, UserError
+from .files import files_fingerprint
 from .hookspecs import PROJECT, ObserverHooks, hookimpl
 from .loading import find, load_factory, load_options
 from .options import option, ordered
@@ -29,6 +30,7 @@ __all__ = [
     "UserError",
     "catalogue",
     "derive_seed",
+    "files_fingerprint",
     "find",
     "hookimpl",
     "load_factory",

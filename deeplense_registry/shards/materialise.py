@@ -43,9 +43,14 @@ def dataset_source(instance: Instance) -> PluginSource:
 
 
 def source_digest(instance: Instance, row: Row, dtype: DType) -> str:
-    """Names the bytes of the shards: options, plugin and its version, type, layout. 64 hexadecimal digits."""
+    """Names the bytes of the shards: options, plugin and its version, type, layout. 64 hexadecimal digits.
+
+    Options that name files outside the spec define ``fingerprint()``, so that changed files make other shards.
+    """
     found = row.found
-    parts = (instance.digest, found.distribution, found.name, found.version, dtype, str(FORMAT))
+    parts = [instance.digest, found.distribution, found.name, found.version, dtype, str(FORMAT)]
+    if hasattr(instance.options, "fingerprint"):
+        parts.append(instance.options.fingerprint())
     return blake2b("\0".join(parts).encode(), digest_size=32).hexdigest()
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import field, frozen, validators
 
-from deeplense_registry import DatasetFacts, option
+from deeplense_registry import DatasetFacts, files_fingerprint, option
 
 
 def _absolute(path: str | None) -> str | None:
@@ -74,6 +74,13 @@ class ArchivesOptions:
             raise ValueError("val_fraction and test_fraction leave no training images; their sum must be below 1")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("'classes' names a class twice")
+
+    def fingerprint(self) -> str:
+        """Changes with the files, of which nothing is read: what the shards are kept by beside the options."""
+        from .survey import sources
+
+        indices = [Path(self.indices)] if self.indices else []
+        return files_fingerprint([*sources(self), *indices])
 
     def facts(self) -> DatasetFacts | None:
         """What an earlier reading of the same files found; ``None`` while nobody has read them."""

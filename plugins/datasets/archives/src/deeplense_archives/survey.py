@@ -74,10 +74,15 @@ def _surveyed(options: ArchivesOptions) -> Survey:
     return result
 
 
-def _containers(options: ArchivesOptions) -> list[Container]:
+def sources(options: ArchivesOptions) -> list[Path]:
+    """The archive, and the one of its test images where there is one."""
     path = Path(options.path)
     test = Path(options.test) if options.test else _beside(path)
-    return [container(path), *([container(test)] if test else [])]
+    return [path, *([test] if test else [])]
+
+
+def _containers(options: ArchivesOptions) -> list[Container]:
+    return [container(path) for path in sources(options)]
 
 
 def _beside(path: Path) -> Path | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import fsum
+from pathlib import Path
 from typing import Any, Literal
 
 from attrs import NOTHING, Attribute, frozen, validators
 
-from deeplense_registry import option
+from deeplense_registry import files_fingerprint, option
 
 SPLITS = ("train", "val", "test")
 
@@ -102,3 +103,7 @@ class SurveysOptions:
     missing_files: Literal["stop", "skip"] = option(
         "What to do about a row of the catalogue without its FITS file: stop, or skip the row and report it.", "stop"
     )
+
+    def fingerprint(self) -> str:
+        """Changes with the files, of which nothing is read: what the shards are kept by beside the options."""
+        return files_fingerprint([Path(path).expanduser() for path in (self.path, self.catalogue) if path])

@@ -28,11 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run every cell of the spec; finished ones are skipped, unfinished ones continued."""
     from ..spec import expand, load_spec
 
-    overrides = list(arguments.set)
-    for name in ("processes", "workers"):
-        if getattr(arguments, name) is not None:
-            overrides.append(f"execute.{name}={getattr(arguments, name)}")
-    spec = load_spec(arguments.spec, overrides)
+    given = {name: getattr(arguments, name) for name in ("processes", "workers")}
+    overrides = [f"execute.{name}={value}" for name, value in given.items() if value is not None]
+    spec = load_spec(arguments.spec, [*arguments.set, *overrides])
     cells = expand(spec)  # every mistake shows before torch is imported
 
     from ..engine import Interrupted

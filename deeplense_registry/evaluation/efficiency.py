@@ -78,7 +78,8 @@ def label_efficiency(encoder: Curve, baseline: Curve, rng: np.random.Generator) 
     other = monotone(np.stack([chance.means(labels, baseline[labels]) for labels in own], axis=1))
     found = []
     for column, labels in enumerate(own):
-        factors = labels / labels_needed(np.array(budgets), one, other[:, column])
+        with np.errstate(divide="ignore"):  # inf is "more than the labels allow to tell"
+            factors = labels / labels_needed(np.array(budgets), one, other[:, column])
         value = float(factors[0])
         low, high = np.quantile(factors[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
         ends = min(value, float(low)), max(value, float(high))

@@ -52,7 +52,7 @@ def spread_of(replicates: Scores) -> Spread:
     """Variance components of a mean, by the analysis of variance of crossed effects without repetition.
 
     The residual of seeds and draws is counted once, with whichever has more levels. What images do to single draws and
-    seeds is in the mean squares of the scores, so it is taken, as the resamples estimate it, from the part of the images.
+    seeds is in the mean squares of the scores, so it is taken, as the resamples estimate it, from the images' part.
 
     Args:
         replicates: As of :func:`interval_of`.

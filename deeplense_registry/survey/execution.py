@@ -1,67 +1,56 @@
-"""Cells are run: in order, for now. A failing one is recorded and the rest goes on."""
+"""How the cells of a survey are executed: one small interface, and the simplest way, one after the other."""
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
 
-from attrs import frozen
-
-from ..components import UserError
-from ..engine import Interrupted, RunFolder, run_cell
-from ..shards.atomic import write_bytes
-from ..spec import Cell
+from ..engine import RunFolder
+from .attempt import Outcome, Task, attempt
 
 
-@frozen
-class Outcome:
-    """What became of a cell.
+class Execution(ABC):
+    """Takes tasks and gives their outcomes. A cell that wants several processes starts them itself, wherever it is."""
 
-    Attributes:
-        cell: The cell.
-        folder: Its run.
-        status: "finished", "skipped" (it was finished before) or "failed".
-        error: The message, or the traceback of what was not the user's mistake; also in ``error.txt`` of the run.
-    """
+    @abstractmethod
+    def submit(self, task: Task) -> None:
+        """Take a task; it may start now or later."""
 
-    cell: Cell
-    folder: RunFolder
-    status: str
-    error: str = ""
+    @abstractmethod
+    def results(self) -> Iterator[Outcome]:
+        """Wait for what was submitted; each outcome as it comes.
 
+        Raises:
+            Interrupted: SIGINT or SIGTERM came; what ran has saved its state.
+        """
 
-def run_cells(
-    name: str, cells: Sequence[Cell], runs: Path, tell: Callable[[Outcome], None] = lambda _: None
-) -> list[Outcome]:
-    """Run the cells of a spec into ``runs/name/<cell>``, telling of each when it ends.
-
-    A single cell's failure is raised; among several it is an outcome.
-
-    Raises:
-        Interrupted: SIGINT or SIGTERM came; calling again continues.
-    """
-    outcomes = []
-    for cell in cells:
-        folder = RunFolder(runs / name / cell.name)
-        outcome = _run(cell, folder) if len(cells) > 1 else _finish(cell, folder)
-        outcomes.append(outcome)
-        tell(outcome)
-    return outcomes
+    @abstractmethod
+    def running(self) -> tuple[RunFolder, ...]:
+        """The runs at work now; asked from another thread."""
 
 
-def _finish(cell: Cell, folder: RunFolder) -> Outcome:
-    return Outcome(cell, folder, "finished" if run_cell(cell, folder) else "skipped")
+class InOrder(Execution):
+    """One cell after the other, in this process."""
 
+    def __init__(self) -> None:
+        """Begin with nothing to do."""
+        self._waiting: deque[Task] = deque()
+        self._current: tuple[RunFolder, ...] = ()
 
-def _run(cell: Cell, folder: RunFolder) -> Outcome:
-    try:
-        return _finish(cell, folder)
-    except Interrupted:
-        raise
-    except UserError as error:
-        text = str(error)
-    except Exception:  # one cell's fault must not cost the others
-        text = traceback.format_exc()
-    write_bytes(folder.error, text.encode())
-    return Outcome(cell, folder, "failed", text)
+    def submit(self, task: Task) -> None:
+        """Put the task last."""
+        self._waiting.append(task)
+
+    def results(self) -> Iterator[Outcome]:
+        """Run each."""
+        while self._waiting:
+            task = self._waiting.popleft()
+            self._current = (task.folder,)
+            outcome = attempt(task)
+            self._current = ()
+            yield outcome
+
+    def running(self) -> tuple[RunFolder, ...]:
+        """The run at work."""
+        return self._current

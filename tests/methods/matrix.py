@@ -109,8 +109,8 @@ def cell(method: str, backbone: str, steps: int, large: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=3, help="at 64 pixels")
-    parser.add_argument("--large", type=int, default=1, help=f"steps at {LARGE} pixels")
+    parser.add_argument("--steps", type=int, default=20, help="at 64 pixels")
+    parser.add_argument("--large", type=int, default=3, help=f"steps at {LARGE} pixels")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(table(arguments.steps, arguments.large))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch import Tensor, nn
 
 from deeplense_registry import Backbone, Features, ImageShape, UserError
@@ -9,6 +11,7 @@ from deeplense_registry import Backbone, Features, ImageShape, UserError
 from .attention import Attention, Subsample, distances
 from .layers import MLP, DropPath, stem
 from .options import Architecture, LeViTOptions
+from .weights import load
 
 Grid = tuple[int, int]
 
@@ -95,9 +98,12 @@ class LeViT(Backbone):
     stretched over the grid (:func:`deeplense_levit.attention.fit`). The grid is read off the tensor.
 
     Args:
-        options: The variant and its rate of stochastic depth.
+        options: The variant, its rate of stochastic depth, and where its weights are, if it has any.
         shape: Sets the bands and the size of the bias tables.
         drop_path: Instead of the options' rate.
+
+    Raises:
+        UserError: ``options.weights`` cannot be read, or holds the weights of another model.
     """
 
     def __init__(self, options: LeViTOptions, shape: ImageShape, *, drop_path: float | None = None) -> None:
@@ -110,6 +116,8 @@ class LeViT(Backbone):
         self.min_size = options.facts(shape).min_size
         self.stem = stem(shape.channels, architecture.widths[0], architecture.stem)
         self.stages = nn.ModuleList(Stage(architecture, number, grids, rate) for number in range(3))
+        if options.weights is not None:
+            load(self, architecture, Path(options.weights))
 
     def forward(self, images: Tensor, *, pose: Tensor | None = None) -> Features:
         """Features of ``images`` (B, C, H, W) of any size from ``min_size`` up.

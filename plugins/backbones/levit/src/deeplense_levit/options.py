@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 from attrs import frozen, validators
 
-from deeplense_registry import BackboneFacts, ImageShape, option
+from deeplense_registry import BackboneFacts, ImageShape, RunFacts, option
 
 Variant = Literal["128s-s8", "128s-s4", "128s", "128", "192", "256", "384"]
 
@@ -68,6 +70,9 @@ class LeViTOptions:
         validators.ge(0.0),
         validators.lt(1.0),
     )
+    weights: str | None = option(
+        "A file of weights in the layout of the official checkpoints or of timm's: .safetensors, or torch's own.", None
+    )
 
     @property
     def architecture(self) -> Architecture:
@@ -83,3 +88,8 @@ class LeViTOptions:
             grid=architecture.grids(shape.height, shape.width)[-1],
             batch_norm=True,
         )
+
+    def check(self, facts: RunFacts) -> Iterator[str]:
+        """What is wrong before anything is built."""
+        if self.weights is not None and not Path(self.weights).is_file():
+            yield f"weights: no file {self.weights}"

@@ -21,7 +21,15 @@ pytestmark = pytest.mark.slow
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The survey of ``specs/methods.toml``: some five minutes a method on two cores."""
     folder = tmp_path_factory.mktemp("runs")
-    command = [sys.executable, "-m", "deeplense_registry", "run", str(ROOT / "specs/methods.toml"), "--runs", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "deeplense_registry",
+        "run",
+        str(ROOT / "specs/methods.toml"),
+        "--runs",
+        str(folder),
+    ]
     subprocess.run(command, check=True)
     return folder / "methods"
 

@@ -53,7 +53,7 @@ class SwAV(Method):
 
     collapse_causes: ClassVar[tuple[str, ...]] = (
         "more prototypes than the images have kinds (lower prototypes)",
-        "assignments are too soft (lower epsilon, to 0.03 say)",
+        "assignments are too soft (lower epsilon)",
         "the prototypes learn too early (raise freeze_epochs)",
         "the queue is too long or used too early (shorten queue, raise queue_start)",
         "the small views show too little (raise local_scale)",

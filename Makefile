@@ -36,7 +36,8 @@ test-slow: install
 	$(BIN)/python -m pytest -m slow
 
 bench: install
-	for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	for name in reader views simulator; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for file in benchmarks/bench_*.py benchmarks/equivariance_pays.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 # Documents that are made rather than written.
 docs: install

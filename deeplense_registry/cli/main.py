@@ -10,11 +10,13 @@ from ..components import UserError
 from . import (
     check,
     compare,
+    data,
     embed,
     equivariance,
     export,
     plugins,
     predict,
+    report,
     resume,
     run,
     runs,
@@ -25,7 +27,7 @@ from . import (
     tensorboard,
 )
 
-RUNNING = (run, resume, check, spec, schema, plugins, shards, runs, compare, tensorboard)
+RUNNING = (run, resume, check, spec, schema, plugins, data, shards, runs, compare, report, tensorboard)
 USING = (embed, search, predict, export, equivariance)
 VERBS = (*RUNNING, *USING)
 

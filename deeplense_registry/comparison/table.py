@@ -41,9 +41,13 @@ def comparison_table(runs: Sequence[RunFolder]) -> Table:
 
 def _columns(run: RunFolder, *, alone: bool) -> dict[str, Column]:
     measurements = run.measurements() or ()
+    collapsed = bool((run.manifest() or {}).get("collapsed"))
     columns: dict[str, Column] = {}
-    for encoder in ("untrained", "trained"):
+    for encoder in ("untrained", "supervised", "trained"):
+        if encoder == "supervised" and not any(one.encoder == encoder for one in measurements):
+            continue
         title = encoder if alone else f"{run.path.name}\n{encoder}"
+        title += "\n(collapsed)" * (collapsed and encoder == "trained")
         columns[title] = {
             (one.evaluator, one.target, one.metric, one.labels): one
             for one in measurements

@@ -109,7 +109,7 @@ class RunFolder:
         try:
             measured = [Measurement(**row) for row in rows]
             return tuple(attrs.evolve(one, replicates=scores.get(one.key)) for one in measured)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise UserError(f"{path}: no measurements of this version ({error}); evaluate the run again") from error
 
     def write_measurements(self, measurements: Sequence[Measurement]) -> None:

@@ -3,8 +3,9 @@
 from .bench import EncoderBench, Images, Shown
 from .cache import EmbeddingCache
 from .draws import label_draws, labelled
+from .efficiency import Efficiency, label_efficiency
 from .embeddings import embed, estimate_statistics
-from .intervals import Interval, interval, interval_of
+from .intervals import Interval, interval, interval_of, p_value_of
 from .judge import judge
 from .metrics import METRICS, Metric, metrics_for
 from .protocol import MIN_TEST, MIN_VALIDATION, Prediction, check_targets, known_images, measure
@@ -17,6 +18,7 @@ __all__ = [
     "METRICS",
     "MIN_TEST",
     "MIN_VALIDATION",
+    "Efficiency",
     "EmbeddingCache",
     "EncoderBench",
     "Images",
@@ -36,10 +38,12 @@ __all__ = [
     "kept_images",
     "known_images",
     "label_draws",
+    "label_efficiency",
     "label_pool",
     "labelled",
     "measure",
     "metrics_for",
+    "p_value_of",
     "read_label_index",
     "shards_digest",
     "skewed",

@@ -90,7 +90,7 @@ def measure(
             "encoder": encoder,
         }
         for metric in chosen:
-            rng = bench.rng("interval", target, len(draws[0].index))  # resamples are the same for all: they pair
+            rng = bench.rng("interval", target)  # resamples are the same for all, every budget too: they pair
             found = interval(metric.score, truth, values, rng, bounds=metric.bounds)
             yield Measurement(metric=metric.name, **common, **found._asdict())
         share = float(np.mean([not prediction.converged for prediction in predictions]))

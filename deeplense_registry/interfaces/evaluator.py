@@ -32,7 +32,7 @@ class Measurement:
         low, high: Ends of the 95 % interval; equal to ``value`` where there is none.
         repeats: The number of label draws (or seeds) behind it.
         replicates: (1 + R, repeats), or ``None``: the score of each draw, and below it on R resamples of the test
-            images. Measurements of one data set, target and budget share their resamples, so that differences pair.
+            images. Measurements of one data set and target share their resamples, so that differences pair.
     """
 
     evaluator: str = ""

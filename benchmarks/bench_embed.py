@@ -1,0 +1,134 @@
+"""Embedding images from shards, beside the encoder's forward pass alone: images per second, and memory.
+
+    python benchmarks/bench_embed.py [--images 100000] [--side 64] [--quick]
+
+An untrained LeViT (``128s-s8``) embeds 64x64 images of noise as ``deeplense embed`` does: read from shards ahead of
+their use, checked, scaled, embedded, gathered. Its peer is the network alone on batches of the same size that are in
+memory and scaled already. The two take turns, and each round embeds other images. Exits with 1 below 0.9 of the peer's
+rate by the clock on the wall.
+
+Memory is the growth of RssAnon over a call that embeds all images, in a process of its own: pixels that are mapped do
+not count to it. The same at a tenth of the images shows what grows: the embeddings, and nothing with the pixels. Exits
+with 1 if anything else grows by more than 32 MiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.bench_shards import Noise, Watch
+from benchmarks.timing import Goal, line, measure, verdict
+from deeplense_registry import ImageShape, build
+from deeplense_registry.engine import Encoder
+from deeplense_registry.engine.session import BATCH
+from deeplense_registry.engine.use import Stack, embed_stack, stack_of
+from deeplense_registry.shards import ShardSet, build_shards
+from deeplense_registry.spec import FluxTable
+from deeplense_registry.views import Scaling
+
+ROUND = 8 * BATCH
+LARGEST_GROWTH = 32 * 2**20
+FORWARD, EMBED = "the network alone, batches in memory", "embed_stack, from shards"
+
+
+class Work:
+    """The tasks of a round: the same number of images, embedded from shards or out of memory."""
+
+    def __init__(self, folder: Path, side: int) -> None:
+        """Open the shards, and build the encoder."""
+        shards = ShardSet.open(folder, verify=False)
+        self.images = stack_of(shards, "train")
+        torch.manual_seed(0)
+        backbone = build("backbone", "levit", {"variant": "128s-s8"}, shape=ImageShape(1, side, side))
+        self.encoder = Encoder(backbone, Scaling(FluxTable(), shards.statistics), {}).eval()
+        self.done = 0
+
+    def scaled(self) -> list[torch.Tensor]:
+        """The first images, as the network takes them."""
+        index = np.arange(ROUND).reshape(-1, BATCH)
+        return [self.encoder.scaling(torch.from_numpy(self.images.read(part))) for part in index]
+
+    def embed(self) -> int:
+        """The next images."""
+        start, whole = self.done % (len(self.images) - ROUND + 1), self.images
+        part = Stack(whole.names[start : start + ROUND], lambda index: whole.read(index + start), whole.where)
+        self.done += ROUND
+        return len(embed_stack(self.encoder, part))
+
+
+def ratios(folder: Path, side: int, repeats: int) -> list[Goal]:
+    work = Work(folder, side)
+    batches = work.scaled()
+
+    def forward() -> int:
+        with torch.no_grad():
+            return sum(len(work.encoder.backbone(batch).pooled) for batch in batches)
+
+    tasks = {FORWARD: forward, EMBED: work.embed}
+    wall = measure(tasks, repeats, time.perf_counter)
+    for name, rates in wall.items():
+        print(line(name, rates))
+    return [Goal("x the network alone", wall[EMBED].over(wall[FORWARD]), 0.9)]
+
+
+def stage(folder: Path, side: int) -> None:
+    """Embed everything, and print the growth of RssAnon and the bytes of the embeddings."""
+    work = Work(folder, side)
+    with torch.no_grad():
+        work.encoder.backbone(work.scaled()[0])  # what the first forward pass allocates is no growth
+    watch = Watch()
+    watch.start()
+    vectors = embed_stack(work.encoder, work.images)
+    print(watch.stop() - watch.before, vectors.nbytes)
+
+
+def growth(folder: Path, side: int) -> tuple[int, int]:
+    command = [sys.executable, __file__, "--stage", str(folder), "--side", str(side)]
+    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    return int(told[0]), int(told[1])
+
+
+def beside_embeddings(folders: list[Path], images: list[int], side: int) -> Goal:
+    """What grows with the images beside their embeddings, of which there are two copies for a moment."""
+    grown = []
+    for folder, count in zip(folders, images, strict=True):
+        more, size = growth(folder, side)
+        grown.append(more - 2 * size)
+        print(f"{count:>7} images: RssAnon grows by {more / 2**20:.0f} MiB, embeddings are {size / 2**20:.0f} MiB")
+    other = grown[1] - grown[0]
+    pixels = 4 * side**2 * (images[1] - images[0]) / 2**20
+    print(f"beside two copies of embeddings: {other / 2**20:+.1f} MiB, for {pixels:.0f} MiB more pixels; goal below 32")
+    return Goal("x the memory allowed is free", 1.0 - max(other, 0) / LARGEST_GROWTH, 1e-9)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the images, fewer rounds")
+    parser.add_argument("--stage", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.stage:
+        stage(arguments.stage, arguments.side)
+        return 0
+    many = arguments.images // 10 if arguments.quick else arguments.images
+    images = [many // 10, many]
+    with tempfile.TemporaryDirectory() as root:
+        folders = [Path(root) / str(count) for count in images]
+        for folder, count in zip(folders, images, strict=True):
+            source = Noise(count, arguments.side)
+            build_shards(source, source().card(), folder, digest="bench", processes=1)
+        goals = ratios(folders[1], arguments.side, 5 if arguments.quick else 15)
+        return verdict([*goals, beside_embeddings(folders, images, arguments.side)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .progress import counting
+
 
 def add(parsers: Any) -> None:
     """Register the verb."""
@@ -25,14 +27,14 @@ def add_input(parser: argparse.ArgumentParser, name: str = "input") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write ``keys`` (N,) and ``embeddings`` (N, D)."""
-    from ..engine import load_encoder
-    from ..engine.use import embed_stack, open_images, write_embeddings
-    from .progress import counting
+    from ..engine.use import embed_stack, embeddings_writer, open_encoder, open_images
 
-    encoder = load_encoder(arguments.run)
-    images = open_images(arguments.input, encoder.shape, arguments.split)
-    with counting("embedding") as report:
+    write = embeddings_writer(arguments.out)  # refuses before hours of work
+    encoder = open_encoder(arguments.run)
+    with counting("data") as report:
+        images = open_images(arguments.input, encoder.shape, arguments.split, report)
+    with counting("embedding", "images") as report:
         vectors = embed_stack(encoder, images, report)
-    write_embeddings(arguments.out, images.names, vectors)
-    print(f"{len(images)} embeddings of width {vectors.shape[1]}: {arguments.out}")
+    write(images.names, vectors)
+    print(f"{len(images):,} embeddings of width {vectors.shape[1]}: {arguments.out}")
     return 0

@@ -26,20 +26,28 @@ def add(parsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Learn a probe on the run's labels, and apply it."""
-    from rich.table import Table
-
-    from ..engine.use import embed_stack, learn, open_images, rows, write_csv
+    from ..engine.use import embed_stack, learn, lesson, open_images, rows
 
     with counting("embedding the run's images", "images") as report:
-        encoder, predictor, target = learn(arguments.run, arguments.target, report)
-    images = open_images(arguments.input, encoder.shape, arguments.split)
+        encoder, predictor = learn(arguments.run, arguments.target, report)
+    with counting("data") as report:
+        images = open_images(arguments.input, encoder.shape, arguments.split, report)
     with counting("embedding", "images") as report:
         prediction = predictor(embed_stack(encoder, images, report))
-    header, lines = rows(target, predictor.about, images.names, prediction)
-    if arguments.out:
-        write_csv(arguments.out, header, lines)
-        print(f"{len(lines)} predictions of {target}: {arguments.out}")
-        return 0
+    _tell(arguments.out, *rows(predictor, images.names, prediction))
+    print(lesson(predictor))
+    return 0
+
+
+def _tell(out: Path | None, header: list[str], lines: list[list[str]]) -> None:
+    from rich.table import Table
+
+    from ..engine.use import write_csv
+
+    if out is not None:
+        write_csv(out, header, lines)
+        print(f"{len(lines):,} predictions of {header[1]}: {out}")
+        return
     table = Table(header_style="bold")
     for name in header:
         table.add_column(name)
@@ -48,4 +56,3 @@ def run(arguments: argparse.Namespace) -> int:
     show(table)
     if len(lines) > SHOWN:
         print(f"... and {len(lines) - SHOWN} more; -o FILE.csv writes them all")
-    return 0

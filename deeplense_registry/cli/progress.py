@@ -24,8 +24,8 @@ def counting(name: str, what: str = "samples") -> Iterator[Report]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(name, total=None, visible=False)  # work that was done before shows nothing
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
 def _lines(name: str, what: str) -> Report:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..components import UserError
 from .show import show
 
 if TYPE_CHECKING:
+    from ..spec import Cell
     from ..survey import Outcome
 
 
@@ -18,6 +21,9 @@ def add(parsers: Any) -> None:
     parser = parsers.add_parser("run", help="train and evaluate what a spec describes, or continue it")
     parser.add_argument("spec", type=Path, metavar="SPEC", help="a TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. train.epochs=2")
+    parser.add_argument(
+        "--cell", action="append", metavar="NAME", help="of a survey only this, by name or number from 0"
+    )
     parser.add_argument("--processes", type=int, metavar="N", help="processes of a run (execute.processes)")
     parser.add_argument("--workers", type=int, metavar="N", help="runs of a survey at once (execute.workers)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs lie (runs)")
@@ -31,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = {name: getattr(arguments, name) for name in ("processes", "workers")}
     overrides = [f"execute.{name}={value}" for name, value in given.items() if value is not None]
     spec = load_spec(arguments.spec, [*arguments.set, *overrides])
-    cells = expand(spec)  # every mistake shows before torch is imported
+    cells = _chosen(expand(spec), arguments.cell)  # every mistake shows before torch is imported
 
     from ..engine import Interrupted
     from ..survey import run_cells
@@ -42,6 +48,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{stopped}; the same command continues", file=sys.stderr)
         return 130
     return _close(outcomes, arguments.runs / spec.run.name)
+
+
+def _chosen(cells: tuple[Cell, ...], wanted: Sequence[str] | None) -> tuple[Cell, ...]:
+    """All cells, or those asked for: a name, or its number in the order of the spec."""
+    known = {**{str(number): cell for number, cell in enumerate(cells)}, **{cell.name: cell for cell in cells}}
+    for name in wanted or ():
+        if name not in known:
+            raise UserError(f"--cell {name}: no such cell; this spec has {', '.join(cell.name for cell in cells)}")
+    names = {known[name].name for name in wanted or known}
+    return tuple(cell for cell in cells if cell.name in names)
 
 
 def _tell(outcome: Outcome) -> None:

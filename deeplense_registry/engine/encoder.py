@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..components import ImageShape, UserError
+from ..components import ImageShape, PluginError, UserError
 from ..interfaces import Backbone, Features
 from ..shards.atomic import replacing, write_json
 from ..spec import Instance
@@ -29,7 +30,8 @@ class Encoder(nn.Module):
     Attributes:
         backbone: The network.
         scaling: What happens to flux before it.
-        card: How it came to be: backbone, shape, bands, data set, digests.
+        card: How it came to be: backbone, plugins, shape, bands, pixel scale, data set, digests; of an export also the
+            run's name, method and measurements.
     """
 
     def __init__(self, backbone: Backbone, scaling: Scaling, card: dict[str, Any]) -> None:
@@ -41,6 +43,11 @@ class Encoder(nn.Module):
     def shape(self) -> ImageShape:
         """Of the images it was trained on; it takes other heights and widths, not other bands."""
         return ImageShape(**self.card["shape"])
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.parameters()).device
 
     def forward(self, images: Tensor) -> Features:
         """Features of flux images (B, C, H, W), in the units of the training images."""
@@ -69,6 +76,7 @@ def save_encoder(
             "format": FORMAT,
             "sha256": checksum,
             "backbone": {"use": instance.use, "options": architecture(instance)},
+            "plugins": plugins(instance),
             "shape": attrs.asdict(shape),
             "width": backbone.width,
             "scaling": scaling.as_json(),
@@ -84,11 +92,16 @@ def architecture(instance: Instance) -> dict[str, Any]:
     return {name: value for name, value in instance.document.items() if name not in ("use", "weights")}
 
 
+def plugins(instance: Instance) -> dict[str, str]:
+    """The distribution that provides a component, and its version: what must be installed to build it."""
+    return {} if instance.row is None else {instance.row.found.distribution: instance.row.found.version}
+
+
 def load_encoder(path: str | Path) -> Encoder:
-    """The encoder of a finished run, in evaluation mode.
+    """The encoder of a run, or of an export, on the CPU, in evaluation mode.
 
     Args:
-        path: The run's folder, or the ``encoder.safetensors`` in it.
+        path: The folder, or the ``encoder.safetensors`` in it.
 
     Raises:
         UserError: There is none, it is damaged, or of another version.
@@ -97,14 +110,47 @@ def load_encoder(path: str | Path) -> Encoder:
     folder = RunFolder(Path(path).parent if Path(path).suffix == ".safetensors" else Path(path))
     card = read_json(folder.card)
     if card is None or not folder.encoder.exists():
-        raise UserError(f"{folder.path}: no encoder here; give the folder of a finished run")
-    if card.get("format") != FORMAT:
-        raise UserError(f"{folder.card}: format {card.get('format')}, but this version reads {FORMAT}")
-    if sha256(folder.encoder) != card["sha256"]:
-        raise UserError(f"{folder.encoder}: damaged (its checksum is not the card's); run the spec again")
-    torch_state = load_file(folder.encoder)
+        raise UserError(f"{folder.path}: no encoder here; give the folder of a finished run, or of an export")
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        found = card.get("format") if isinstance(card, dict) else None
+        raise UserError(f"{folder.card}: format {found}, but this version reads {FORMAT}")
+    if sha256(folder.encoder) != card.get("sha256"):
+        raise UserError(
+            f"{folder.encoder}: damaged (its checksum is not the card's); copy it anew, or run the spec again"
+        )
+    try:
+        return _built(folder, card).eval()
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder.card}: damaged ({error!r}); copy it anew, or run the spec again") from error
+
+
+def _built(folder: RunFolder, card: dict[str, Any]) -> Encoder:
     shape = ImageShape(**card["shape"])
-    with torch.random.fork_rng(devices=[]):  # the fresh weights that load_state_dict replaces
-        backbone: Backbone = build("backbone", card["backbone"]["use"], card["backbone"]["options"], shape=shape)
-    backbone.load_state_dict(torch_state)
-    return Encoder(backbone, Scaling.from_json(card["scaling"]), card).eval()
+    try:
+        with torch.random.fork_rng(devices=[]):  # the fresh weights that load_state_dict replaces
+            backbone: Backbone = build("backbone", card["backbone"]["use"], card["backbone"]["options"], shape=shape)
+    except PluginError as error:
+        raise PluginError(_missing(folder, card) or f"{folder.card}: {error}") from error
+    try:
+        backbone.load_state_dict(load_file(folder.encoder))
+    except (RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{folder.encoder}: does not fit the installed backbone {card['backbone']['use']!r}, which is another "
+            f"version than it was trained with ({_named(card.get('plugins', {}))}): {error}"
+        ) from error
+    return Encoder(backbone, Scaling.from_json(card["scaling"]), card)
+
+
+def _missing(folder: RunFolder, card: dict[str, Any]) -> str:
+    """What to install, where a plugin of the card is not installed."""
+    absent = {}
+    for name, its_version in card.get("plugins", {}).items():
+        try:
+            version(name)
+        except PackageNotFoundError:
+            absent[name] = its_version
+    return f"{folder.path}: the encoder needs {_named(absent)}: pip install {' '.join(absent)}" if absent else ""
+
+
+def _named(distributions: dict[str, str]) -> str:
+    return " and ".join(f"{name} {its_version}" for name, its_version in distributions.items())

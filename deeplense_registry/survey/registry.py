@@ -60,7 +60,7 @@ def _no_run(path: Path) -> str:
 def half_written(path: Path) -> bool:
     """Whether a run was begun in the folder and has no manifest; one that holds anything foreign is none of ours."""
     names = {entry.name for entry in path.iterdir() if not entry.name.endswith(".part")} if path.is_dir() else set()
-    return bool(names) and names <= BEGUN
+    return ".lock" in names and names <= BEGUN
 
 
 def at_work(run: RunFolder) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from ...components import hookimpl
+from ...interfaces import Measurement
 
 
 class TensorBoard:
@@ -25,13 +27,16 @@ class TensorBoard:
     @hookimpl
     def run_started(self, folder: Path, spec: Mapping[str, Any]) -> None:
         """Keep what the file and its end will need."""
-        self._folder, self._options = folder, flat(spec)
+        self._folder, self._options = folder, options_of(spec)
+        self._probes = tuple(spec.get("train", {}).get("probe", ()))
 
     @hookimpl
     def training_started(self, step: int) -> None:
         """Open an event file; what an earlier process wrote of steps after ``step`` is hidden."""
         self._step, purge = step, step + 1 if step else None
         self._writers = [SummaryWriter(str(self._folder / "tensorboard"), purge_step=purge)]
+        for writer in self._writers:
+            writer.add_custom_scalars(layout(self._probes))
 
     @hookimpl
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -70,8 +75,8 @@ class TensorBoard:
         name = "/".join(part for part in (one.evaluator, one.target, one.metric, one.encoder) if part)
         for writer in self._writers:
             writer.add_scalar(f"evaluation/{name}", one.value, one.labels)
-        if one.encoder == "trained":
-            self._headlines[f"metric/{one.evaluator}/{one.target}/{one.metric}/{one.labels}"] = one.value
+        if is_headline(one):
+            self._headlines[headline(one)] = one.value
 
     @hookimpl
     def run_ended(self, status: str) -> None:
@@ -84,11 +89,48 @@ class TensorBoard:
     def _write_headlines(self, writer: SummaryWriter) -> None:
         if not self._headlines:
             return
-        for summary in hparams(self._options, self._headlines):  # type: ignore[no-untyped-call]
+        _, start, end = hparams(self._options, self._headlines)  # type: ignore[no-untyped-call]
+        for summary in (
+            start,
+            end,
+        ):  # TensorBoard takes one run's list of options for all: it makes a better one itself
             file = writer._get_file_writer()  # type: ignore[no-untyped-call]  # add_hparams would open a second run
             file.add_summary(summary)
         for name, value in self._headlines.items():
             writer.add_scalar(name, value)
+
+
+def layout(probes: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
+    """The page "custom scalars": charts in which the runs of several methods lie side by side.
+
+    Args:
+        probes: The targets of ``train.probe``.
+    """
+    charts = {"loss over chance": "loss_over_chance"}
+    charts |= {
+        f"{target}, {probe} probe": f"online/{target}/{probe}" for target in probes for probe in ("linear", "knn")
+    }
+    charts |= {"effective rank": "encoder/effective_rank", "spread of embeddings": "encoder/embedding_std"}
+    return {
+        "methods side by side": {title: ["Multiline", [f"^train/{re.escape(tag)}$"]] for title, tag in charts.items()}
+    }
+
+
+def is_headline(measurement: Measurement) -> bool:
+    """Whether it stands beside the hyper-parameters."""
+    return measurement.encoder == "trained" and measurement.split == "test"
+
+
+def headline(measurement: Measurement) -> str:
+    """Its name there: ``metric/linear/class/auroc/300``."""
+    one = measurement
+    return "/".join(["metric", *filter(None, (one.evaluator, one.target, one.metric, str(one.labels)))])
+
+
+def options_of(spec: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
+    """Every option of a run's spec, as dotted keys, and before them what a reader tells runs by."""
+    names = {kind: next(iter(spec.get(kind, {})), "") for kind in ("dataset", "method", "backbone")}
+    return {**names, "seed": next(iter(spec.get("run", {}).get("seeds", ())), 0), **flat(spec)}
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:

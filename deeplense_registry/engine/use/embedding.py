@@ -1,13 +1,9 @@
-"""Images become embeddings in a file: .npz, or Parquet for tables."""
+"""Images become embeddings: read ahead by a thread, a batch at a time in memory."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,87 +12,43 @@ from torch import Tensor
 
 from ...components import UserError
 from ...evaluation import embed
-from ...shards.atomic import replacing
+from ...shards import read_ahead
 from ..encoder import Encoder
-from .inputs import Stack
+from ..session import BATCH, Report
+from .inputs import silent
+from .stack import Images, Index, Stack
 
-BATCH = 256
-Report = Callable[[int, "int | None"], None]
 Vectors = NDArray[np.float32]
 
 
-def embed_stack(encoder: Encoder, images: Stack, report: Report = lambda done, total: None) -> Vectors:
-    """(N, D) float32 embeddings of the images, in order; pixels are in memory a batch at a time.
+def embed_stack(encoder: Encoder, images: Stack, report: Report = silent) -> Vectors:
+    """(N, D) float32 embeddings of the images, in order; the same bits as a run's evaluation computes.
+
+    Args:
+        encoder: On any device.
+        images: N images; a few batches of them are in memory at once.
+        report: ``report(done, total)`` after each batch.
 
     Raises:
-        UserError: Pixels or embeddings are not finite.
+        UserError: Pixels or embeddings are not finite, or images cannot be read.
     """
-    device = next(encoder.parameters()).device
-    return embed(encoder.backbone, (encoder.scaling(flux.to(device)) for flux in batches(images, report)))
+    parts = (np.arange(start, min(start + BATCH, len(images))) for start in range(0, len(images), BATCH))
+    with read_ahead(partial(_read, images), parts) as batches:
+        return embed(encoder.backbone, _scaled(encoder, batches, report, len(images)))
 
 
-def batches(images: Stack, report: Report) -> Iterator[Tensor]:
-    """The images in order, (b, C, H, W), telling of those that are done."""
-    for start in range(0, len(images), BATCH):
-        index = np.arange(start, min(start + BATCH, len(images)))
-        flux = images.read(index)
-        finite = np.isfinite(flux).all(axis=(1, 2, 3))
-        if not finite.all():
-            name = images.names[index[np.flatnonzero(~finite)[0]]]
-            raise UserError(f"{images.where}: image {name!r} has pixels that are not finite; mend it or leave it out")
-        yield torch.from_numpy(flux)
-        report(index[-1].item() + 1, len(images))
+def _read(images: Stack, index: Index) -> Images:
+    flux = images.read(index)  # (b, C, H, W)
+    finite = np.isfinite(flux).all(axis=(1, 2, 3))
+    if not finite.all():
+        name = images.names[index[np.flatnonzero(~finite)[0]]]
+        raise UserError(f"{images.where}: image {name!s} has pixels that are not finite; mend it or leave it out")
+    return flux
 
 
-def write_embeddings(path: Path, names: NDArray[np.str_], vectors: Vectors) -> None:
-    """Write ``keys`` (N,) and ``embeddings`` (N, D), as .npz or .parquet, whole or not at all.
-
-    Raises:
-        UserError: Another suffix, no pyarrow for Parquet, or the disk refuses.
-    """
-    writer = {".npz": _npz, ".parquet": _parquet}.get(path.suffix)
-    if writer is None:
-        raise UserError(f"{path}: embeddings are written as .npz or .parquet")
-    try:
-        with replacing(path) as aside:
-            writer(aside, names, vectors)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write: {error}; make room and run again") from error
-
-
-def read_embeddings(path: Path) -> tuple[NDArray[np.str_], Vectors]:
-    """Names (N,) and embeddings (N, D) of such a file.
-
-    Raises:
-        UserError: It is no such file.
-    """
-    try:
-        if path.suffix == ".parquet":
-            table = _pyarrow(path).read_table(path)
-            return np.array(table["keys"].to_pylist()), np.array(table["embeddings"].to_pylist(), np.float32)
-        with np.load(path, allow_pickle=False) as stored:
-            return stored["keys"], stored["embeddings"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: no embeddings that `deeplense embed` wrote ({error})") from error
-
-
-def _npz(path: Path, names: NDArray[np.str_], vectors: Vectors) -> None:
-    with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, keys=names, embeddings=vectors)
-
-
-def _parquet(path: Path, names: NDArray[np.str_], vectors: Vectors) -> None:
-    parquet = _pyarrow(path)
-    import pyarrow
-
-    flat = pyarrow.array(vectors.ravel())
-    columns = {"keys": names.tolist(), "embeddings": pyarrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])}
-    parquet.write_table(pyarrow.table(columns), path)
-
-
-def _pyarrow(path: Path) -> Any:
-    if find_spec("pyarrow") is None:
-        raise UserError(f"{path}: Parquet needs pyarrow (pip install pyarrow); .npz does not")
-    from pyarrow import parquet
-
-    return parquet
+def _scaled(encoder: Encoder, batches: Iterable[Images], report: Report, total: int) -> Iterator[Tensor]:
+    done = 0
+    for flux in batches:
+        yield encoder.scaling(torch.from_numpy(flux).to(encoder.device))
+        done += len(flux)
+        report(done, total)

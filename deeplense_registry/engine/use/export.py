@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 from ...components import UserError
 from ...shards.atomic import replacing, write_bytes, write_json
 from ..encoder import load_encoder
-from ..folder import RunFolder, read_json
+from ..folder import RunFolder
 
 PAGE = """\
-# {name}
+# {run}
 
 A {backbone} encoder, pretrained with {method} on `{dataset}` by deeplense-registry {version}.
 
@@ -27,54 +26,72 @@ features.pooled  # (B, {width_of_features})
 
 Needs: `pip install {plugins}`. Bands: {bands}; {pixel_scale:g} arcsec a pixel. Flux scaling: `{scaling}`.
 
+{measurements}
+"""
+TABLE = """\
 | evaluator | target | metric | labels | untrained | this encoder |
 |---|---|---|---|---|---|
-{rows}
 """
 
 
 def export_encoder(run: RunFolder, folder: Path) -> None:
-    """Write ``encoder.safetensors``, ``card.json`` and ``README.md`` into ``folder``, which is made.
+    """Write ``encoder.safetensors``, ``README.md`` and, last, ``card.json`` into ``folder``.
+
+    The card is that of the run's encoder with the run's name, digest and method, the versions of the software, and the
+    run's measurements.
 
     Args:
-        run: A finished run.
-        folder: Where to.
+        run: A run that has an encoder.
+        folder: Where to: a new folder, or an empty one.
 
     Raises:
-        UserError: The folder holds another encoder, or the disk refuses.
+        UserError: The folder holds something, the encoder is damaged, or the disk refuses.
         PluginError: The encoder's plugin is not installed, so that it cannot be checked.
     """
-    if (folder / "card.json").exists():
-        raise UserError(f"{folder}: holds an encoder; give another folder, or delete this one")
-    load_encoder(run.path)  # whole, and it can be built
-    manifest, own = run.manifest() or {}, read_json(run.card)
-    measured = [one.as_json() for one in run.measurements() or ()]
-    plugins = {one["distribution"]: one["version"] for one in manifest["plugins"] if one["kind"] == "backbone"}
-    whole = {**own, "run": manifest["name"], "digest": manifest["digest"], "method": manifest["method"]}
-    whole |= {"versions": manifest["versions"], "plugins": plugins, "measurements": measured}
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{folder}: is there already; give a new folder, or delete this one")
+    card = _card(run)
+    page = _page(card, folder)
     try:
         with replacing(folder / "encoder.safetensors") as aside:
             shutil.copyfile(run.encoder, aside)
-        write_bytes(folder / "README.md", _page(whole, folder).encode())
-        write_json(folder / "card.json", whole)
+        write_bytes(folder / "README.md", page.encode())
+        write_json(folder / "card.json", card)
     except OSError as error:
-        raise UserError(f"{folder}: cannot write: {error}; make room and run again") from error
+        raise UserError(f"{folder}: cannot write: {error}; make room, delete the folder and export again") from error
+
+
+def _card(run: RunFolder) -> dict[str, Any]:
+    own = load_encoder(run.path).card  # whole, and it can be built
+    manifest = run.manifest() or {}
+    of_kind = {plugin["kind"]: plugin for plugin in manifest["plugins"]}
+    backbone = of_kind["backbone"]
+    return {
+        **own,
+        "plugins": {backbone["distribution"]: backbone["version"]},
+        "run": manifest["name"],
+        "digest": manifest["digest"],
+        "method": of_kind["method"]["name"],
+        "versions": manifest["versions"],
+        "measurements": [one.as_json() for one in run.measurements() or ()],
+    }
 
 
 def _page(card: dict[str, Any], folder: Path) -> str:
+    measured = _rows(card["measurements"])
     return PAGE.format(
-        name=card["run"],
-        backbone=json.dumps(card["backbone"]["use"]).strip('"'),
+        run=card["run"],
+        backbone=card["backbone"]["use"],
         method=card["method"],
         dataset=card["dataset"],
         version=card["versions"]["deeplense-registry"],
         folder=folder.name,
         width_of_features=card["width"],
-        plugins=" ".join(sorted(card["plugins"])),
+        plugins=" ".join(["deeplense-registry", *sorted(card["plugins"])]),
         bands=", ".join(card["bands"]),
         pixel_scale=card["pixel_scale"],
         scaling=card["scaling"]["scaling"],
-        rows="\n".join(_rows(card["measurements"])),
+        measurements=TABLE + "\n".join(measured) if measured else "Not measured on test images.",
         **card["shape"],
     )
 
@@ -97,4 +114,4 @@ def _key(one: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _value(one: dict[str, Any] | None) -> str:
-    return f"{one['value']:.3f} ({one['low']:.3f} {one['high']:.3f})" if one else "-"
+    return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})" if one else "-"

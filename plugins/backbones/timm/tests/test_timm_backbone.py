@@ -69,6 +69,31 @@ def test_a_deep_stem_keeps_its_convolutions_and_loses_the_pool():
     assert model.eval()(torch.zeros(1, 1, 64, 64)).grid.shape[2:] == (4, 4)
 
 
+def test_a_convolutional_stem_makes_the_same_tokens():
+    plain, conv = (build(VIT, (3, 64, 64), conv_stem=stem).eval() for stem in (False, True))
+    stem = conv.model.patch_embed.proj
+    assert [layer.out_channels for layer in stem if isinstance(layer, nn.Conv2d)] == [24, 48, 96, 192, 192]
+    for size in ((64, 64), (96, 64), (150, 150)):
+        images = torch.randn(2, 3, *size)
+        with torch.no_grad():
+            assert plain(images).grid.shape == conv(images).grid.shape
+    conv.train()(torch.randn(2, 3, 64, 64)).pooled.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in stem.parameters() if p.ndim > 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("resnet18", {}, "cuts no patches"),
+        ("vit_base_patch14_dinov2", {}, r"patches of \(14, 14\)"),
+        (SMALL, {"weights": "some.safetensors"}, "some.safetensors"),
+    ],
+)
+def test_a_convolutional_stem_that_does_not_fit_is_refused(model, options, message):
+    with torch.device("meta"), pytest.raises(UserError, match=message):
+        build(model, (3, 56, 56), conv_stem=True, **options)
+
+
 @pytest.mark.parametrize("size", [(64, 64), (96, 96), (150, 150), (64, 96)])
 def test_a_vision_transformer_takes_any_size(size):
     model = build(VIT, (3, 64, 64)).eval()

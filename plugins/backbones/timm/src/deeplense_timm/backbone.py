@@ -6,7 +6,7 @@ from torch import Tensor
 
 from deeplense_registry import Backbone, Features, ImageShape, UserError
 
-from .layers import create, shrink_stem
+from .layers import convolve_stem, create, shrink_stem
 from .options import TimmOptions
 
 
@@ -33,6 +33,10 @@ class Timm(Backbone):
         self.model = create(options.model, shape, drop_path=rate, weights=options.weights)
         if options.small_stem and shrink_stem(self.model) and options.weights is not None:
             raise UserError(f"the weights of timm's {self.name} are for its own stem: set small_stem = false")
+        if options.conv_stem:
+            if options.weights is not None:
+                raise UserError(f"the weights of timm's {self.name} are for its own stem: set conv_stem = false")
+            convolve_stem(self.model, self.name)
         levels = {stage["reduction"]: number for number, stage in enumerate(self.model.feature_info)}
         self.levels = sorted(levels.values())  # the last of each size
         self.normalise = "hiera" not in self.name  # the one family that refuses to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,26 @@ def shrink_stem(model: nn.Module) -> bool:
     for stage in model.feature_info[1:]:
         stage["reduction"] //= 2
     return True
+
+
+def convolve_stem(model: nn.Module, name: str) -> None:
+    """Give a vision transformer of timm a convolutional stem, for the same tokens from the same patches.
+
+    As many 3x3 convolutions of stride 2 as halvings make a patch, each with batch norm and ReLU, their width doubling
+    up to the tokens'; then a 1x1 convolution (Xiao et al. 2021, arXiv:2106.14881, section 4).
+
+    Raises:
+        UserError: The model cuts no patches, or its patches' side is no power of two.
+    """
+    patches = getattr(model, "patch_embed", None)
+    first = getattr(patches, "proj", None)
+    if not isinstance(first, nn.Conv2d) or first.kernel_size != first.stride:
+        raise UserError(f"timm's {name} cuts no patches: leave conv_stem = false")
+    halvings = first.stride[0].bit_length() - 1
+    if first.stride != (2**halvings,) * 2 or not halvings:
+        raise UserError(f"timm's {name} has patches of {first.stride}: conv_stem halves, and needs a power of two")
+    widths = [first.in_channels, *(first.out_channels >> (halvings - n) for n in range(1, halvings + 1))]
+    layers: list[nn.Module] = []
+    for inner, outer in itertools.pairwise(widths):
+        layers += [nn.Conv2d(inner, outer, 3, 2, 1, bias=False), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
+    patches.proj = nn.Sequential(*layers, nn.Conv2d(widths[-1], first.out_channels, 1))  # type: ignore[union-attr]

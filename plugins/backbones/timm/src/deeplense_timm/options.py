@@ -28,6 +28,11 @@ class TimmOptions:
         "ResNets alone: begin with a 3x3 convolution of stride 2 and no max pool, so that grids have twice the side.",
         True,
     )
+    conv_stem: bool = option(
+        "Vision transformers alone: patches by 3x3 convolutions of stride 2 with batch norm instead of one large "
+        "convolution, which steadies their training (Xiao et al. 2021, arXiv:2106.14881).",
+        False,
+    )
     drop_path: float = option(
         "Rate of stochastic depth in [0, 1), for models that have it.", 0.0, validators.ge(0.0), validators.lt(1.0)
     )

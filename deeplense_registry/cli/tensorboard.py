@@ -29,12 +29,12 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: There are no runs, or none has anything for TensorBoard.
     """
-    from tensorboard.program import TensorBoard
-
     from ..survey import find_runs
 
     with TemporaryDirectory(prefix="deeplense-tensorboard-") as folder:
         lay_out(find_runs(arguments.runs), Path(folder))
+        from tensorboard.program import TensorBoard  # not before the runs are known to be right: it takes a second
+
         server = TensorBoard()
         server.configure(argv=["tensorboard", "--logdir", folder, "--port", str(arguments.port)])
         code: int = server.main()
@@ -76,7 +76,8 @@ def names(paths: Sequence[Path]) -> list[str]:
 
 def _experiment(runs: Sequence[RunFolder]) -> Any:
     """What the page "hparams" has columns for: every option, those that differ first, and every headline."""
-    from tensorboard.plugins.hparams import api_pb2, summary
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
     tables = [_options(one) for one in runs]
     infos = []
@@ -86,7 +87,9 @@ def _experiment(runs: Sequence[RunFolder]) -> Any:
         kind = api_pb2.DATA_TYPE_FLOAT64 if number else api_pb2.DATA_TYPE_STRING
         infos.append(api_pb2.HParamInfo(name=name, type=kind, differs=len(set(values)) > 1))
     tags = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=name)) for name in _headlines(runs)]
-    return summary.experiment_pb(hparam_infos=infos, metric_infos=tags)
+    experiment = api_pb2.Experiment(hparam_infos=infos, metric_infos=tags)
+    about = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(experiment=experiment))
+    return Summary(value=[Summary.Value(tag=metadata.EXPERIMENT_TAG, metadata=about)])
 
 
 def _options(run: RunFolder) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
-from tests.comparison.planted_runs import survey
 
 from deeplense_registry.engine.folder import RunFolder
+from tests.comparison.planted_runs import survey
 
 LEVELS = {"dino": 0.9, "simclr": 0.7}
 DIGEST = {"train_digest": "ef" * 32}

@@ -7,17 +7,18 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.comparison.planted_runs import plant
-from tests.comparison.report_runs import DIGEST, change, level, log, whole_survey
-from tests.comparison.test_report_parts import Reader
 
 from deeplense_registry import UserError
 from deeplense_registry.cli import main
 from deeplense_registry.comparison.report import report_page
 from deeplense_registry.engine.folder import RunFolder
 from deeplense_registry.survey import find_runs
+from tests.comparison.planted_runs import plant, survey
+from tests.comparison.report_runs import DIGEST, change, level, log, whole_survey
+from tests.comparison.test_report_parts import Reader
 
 HOSTILE = '</pre><script>alert("$x$")</script><img src=http://evil onerror=alert(1)>&'
 
@@ -176,12 +177,13 @@ def test_half_written_and_damaged_runs_are_named_and_the_rest_is_shown(tmp_path:
 
 
 def test_runs_of_different_data_are_kept_apart(tmp_path: Path) -> None:
-    whole_survey(tmp_path / "a")
     other = {"dataset": {"surveys": {"use": "surveys"}}}
-    whole_survey(tmp_path / "b", spec=other, manifest={**DIGEST, "shards": "6b" * 32, "dataset": "surveys"})
     skewed = {"skew": {"target": "class", "on": "labels", "imbalance": 10.0}}
-    whole_survey(tmp_path / "c", spec=skewed)
-    whole_survey(tmp_path / "d", spec={"labels": {"seed": 1, "stratified": True}})
+    few: dict[str, Any] = {"methods": ("dino",), "backbones": ("cvt",), "budgets": (30,)}
+    survey(tmp_path / "a", level, **few, manifest=DIGEST)
+    survey(tmp_path / "b", level, **few, spec=other, manifest={**DIGEST, "shards": "6b" * 32, "dataset": "surveys"})
+    survey(tmp_path / "c", level, **few, spec=skewed, manifest=DIGEST)
+    survey(tmp_path / "d", level, **few, spec={"labels": {"seed": 1, "stratified": True}}, manifest=DIGEST)
     page, warnings = report_page(find_runs([tmp_path]))
     titles = re.findall("<h2>(.*?)</h2>", page)
     assert len(titles) == len(set(titles)) == 5
@@ -199,8 +201,10 @@ def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
     whole_survey(tmp_path / "b", spec={"train": {"epochs": 9}})
     page, _ = report_page(find_runs([tmp_path]))
     methods = set(re.findall(r'<th scope="row">(dino[^<]*)</th><td data-sort', page))
-    assert len(methods) == 2 * 2  # a model each, named by a digest
+    assert len(methods) == 2
     assert all(re.fullmatch(r"dino \(planted \w{4}\)", method) for method in methods)
+    assert "simclr (planted" in page
+    assert ">cvt<" in page  # the backbones are the same
 
 
 def test_scores_without_resamples_are_shown_and_judged_by_nobody(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.comparison.report_runs import picture
 
 from deeplense_registry import UserError
 from deeplense_registry.comparison.report.collect import parameters
@@ -21,6 +20,7 @@ from deeplense_registry.comparison.report.history import read_history
 from deeplense_registry.comparison.report.markup import cell, element, joined, table
 from deeplense_registry.comparison.report.palette import COLOURS, LEVELS, colour, contrast, ink, level, marker
 from deeplense_registry.comparison.report.training_charts import POINTS, thinned
+from tests.comparison.report_runs import picture
 
 finite = st.floats(-1e3, 1e3, allow_nan=False)
 
@@ -95,7 +95,9 @@ def test_no_log_is_no_history(tmp_path: Path) -> None:
     assert (found.curves, found.images_per_second, found.seconds) == ({}, None, 0.0)
 
 
-@pytest.mark.parametrize("line", ["no json", "[1]", '{"event": "training"}', '{"event": "scalars", "step": 1}'])
+@pytest.mark.parametrize(
+    "line", ["no json", "[1]", '{"event": "training"}', '{"event": "scalars", "step": 1, "loss": 2}']
+)
 def test_a_damaged_log_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text(line + "\n")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rehearsal import ROOT, published
+
+from tests.methods.rehearsal import ROOT, published
 
 pytestmark = pytest.mark.slow
 

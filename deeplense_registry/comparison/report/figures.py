@@ -99,7 +99,8 @@ def points(several: Sequence[Line], front: Line) -> Any:
     def draw(axes: Axes) -> None:
         axes.step(front.x, front.y, where="post", color=GREY, linewidth=1.0, linestyle="--", zorder=1)
         for one in several:
-            axes.vlines(one.x, one.low, one.high, color=one.colour, linewidth=0.8, alpha=0.5)
+            if one.low:
+                axes.vlines(one.x, one.low, one.high, color=one.colour, linewidth=0.8, alpha=0.5)
             edge = "#000000" if one.ringed else one.colour
             axes.plot(
                 one.x, one.y, one.marker, color=one.colour, markersize=7, markeredgecolor=edge, markeredgewidth=1.4

@@ -43,7 +43,7 @@ def read_history(path: Path) -> History:
     try:
         events = [json.loads(line) for line in lines if line.endswith(b"\n")]
         return _history(events)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise UserError(f"{path}: damaged ({error!r}); its curves are left out") from error
 
 

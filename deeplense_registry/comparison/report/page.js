@@ -13,7 +13,7 @@ function compare(a, b) {
 for (const button of document.querySelectorAll("thead button")) {
   button.addEventListener("click", () => {
     const head = button.parentElement, body = head.closest("table").tBodies[0];
-    const sign = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
+    const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
     for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
     const rows = [...body.rows].map((row) => [key(row, head.cellIndex), row]);

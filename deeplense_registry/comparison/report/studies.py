@@ -14,8 +14,10 @@ from ..models import Group, Model, gather
 from ..scores import Condition
 from .collect import Run
 
-_TRAINED_BY = ("dataset", "method", "backbone", "views", "flux", "train", "skew")
+_TRAINED_BY = ("method", "views", "flux", "train")
+"""Tables that make two methods of one name different."""
 _LABELLED_BY = ("seed", "stratified", "index")
+"""Keys of [labels] that make labels different."""
 
 
 @frozen(eq=False)
@@ -145,17 +147,28 @@ def studies_of(runs: Sequence[Run]) -> tuple[list[Study], list[str]]:
 
 
 def _study(title: str, runs: Sequence[Run], warnings: list[str]) -> Study:
-    by_model: dict[str, list[Run]] = {}
+    by_model: dict[tuple[str, str], list[Run]] = {}
+    methods, backbones = _labels_of(runs, "method", _TRAINED_BY), _labels_of(runs, "backbone", ("backbone",))
     for run in runs:
-        by_model.setdefault(_model(run), []).append(run)
-    called = [(several[0].manifest["method"], several[0].manifest["backbone"]) for several in by_model.values()]
-    members = []
-    for (method, backbone), (digest, several) in zip(called, by_model.items(), strict=True):
-        if called.count((method, backbone)) > 1:
-            method = f"{method} ({several[0].folder.path.parent.name} {digest[:4]})"
-        members.append(_member(method, backbone, several, warnings))
-    members.sort(key=lambda one: (one.method, one.backbone))
+        by_model.setdefault((methods[id(run)], backbones[id(run)]), []).append(run)
+    members = sorted(
+        (_member(*names, several, warnings) for names, several in by_model.items()),
+        key=lambda one: (one.method, one.backbone),
+    )
     return Study(title, tuple(members), Group(title, tuple(one.model for one in members if one.model)))
+
+
+def _labels_of(runs: Sequence[Run], kind: str, tables: Sequence[str]) -> dict[int, str]:
+    """What each run's method or backbone is called: as in its spec, or more where others of that name are different."""
+    digests = {id(run): digest_of({name: _options(run.spec.get(name)) for name in tables}) for run in runs}
+    variants: dict[str, set[str]] = {}
+    for run in runs:
+        variants.setdefault(run.manifest[kind], set()).add(digests[id(run)])
+    return {
+        id(run): name if len(variants[name]) == 1 else f"{name} ({run.folder.path.parent.name} {digests[id(run)][:4]})"
+        for run in runs
+        for name in [run.manifest[kind]]
+    }
 
 
 def _member(method: str, backbone: str, runs: Sequence[Run], warnings: list[str]) -> Member:
@@ -167,15 +180,6 @@ def _member(method: str, backbone: str, runs: Sequence[Run], warnings: list[str]
     (model,) = (model for group in groups for model in group.models)
     named = attrs.evolve(model, name=f"{method}-{backbone}", method=method, backbone=backbone)
     return Member(method, backbone, tuple(runs), named)
-
-
-def _model(run: Run) -> str:
-    """A digest of what the encoder is, its seed and what it is called aside."""
-    return digest_of({name: _options(run.spec.get(name)) for name in _TRAINED_BY} | {"called": _called(run)})
-
-
-def _called(run: Run) -> list[str]:
-    return [run.manifest["method"], run.manifest["backbone"]]
 
 
 def _data(run: Run, runs: Sequence[Run]) -> str:

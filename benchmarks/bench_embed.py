@@ -5,11 +5,14 @@
 An untrained LeViT (``128s-s8``) embeds 64x64 images of noise as ``deeplense embed`` does: read from shards ahead of
 their use, checked, scaled, embedded, gathered. Its peer is the network alone on batches of the same size that are in
 memory and scaled already. The two take turns, and each round embeds other images. Exits with 1 below 0.9 of the peer's
-rate by the clock on the wall.
+rate in seconds of the processor, of all threads; the ratio by the clock on the wall, which sees waits for the disk and
+whatever else the machine does, is told beside it.
 
 Memory is the growth of RssAnon over a call that embeds all images, in a process of its own: pixels that are mapped do
-not count to it. The same at a tenth of the images shows what grows: the embeddings, and nothing with the pixels. Exits
-with 1 if anything else grows by more than 32 MiB.
+not count to it. The same at a quarter of the images shows what grows: the embeddings, of which there are two copies for
+a moment, and nothing with the pixels. (It is looked at twenty times a second, which may miss the peak of a forward pass
+in a few batches: below 2,000 images the lower figure comes out too low.) Exits with 1 if anything else grows by more
+than 32 MiB.
 """
 
 from __future__ import annotations
@@ -25,16 +28,16 @@ import numpy as np
 import torch
 
 from benchmarks.bench_shards import Noise, Watch
-from benchmarks.timing import Goal, line, measure, verdict
+from benchmarks.timing import Goal, Rates, Task, line, verdict
 from deeplense_registry import ImageShape, build
 from deeplense_registry.engine import Encoder
 from deeplense_registry.engine.session import BATCH
-from deeplense_registry.engine.use import Stack, embed_stack, stack_of
+from deeplense_registry.engine.use import Stack, embed_stack, first, stack_of
 from deeplense_registry.shards import ShardSet, build_shards
 from deeplense_registry.spec import FluxTable
 from deeplense_registry.views import Scaling
 
-ROUND = 8 * BATCH
+ROUND = 4 * BATCH
 LARGEST_GROWTH = 32 * 2**20
 FORWARD, EMBED = "the network alone, batches in memory", "embed_stack, from shards"
 
@@ -51,9 +54,9 @@ class Work:
         self.encoder = Encoder(backbone, Scaling(FluxTable(), shards.statistics), {}).eval()
         self.done = 0
 
-    def scaled(self) -> list[torch.Tensor]:
-        """The first images, as the network takes them."""
-        index = np.arange(ROUND).reshape(-1, BATCH)
+    def scaled(self, count: int) -> list[torch.Tensor]:
+        """The first batches, as the network takes them."""
+        index = np.arange(count * BATCH).reshape(count, BATCH)
         return [self.encoder.scaling(torch.from_numpy(self.images.read(part))) for part in index]
 
     def embed(self) -> int:
@@ -64,26 +67,43 @@ class Work:
         return len(embed_stack(self.encoder, part))
 
 
-def ratios(folder: Path, side: int, repeats: int) -> list[Goal]:
+def rates_of(tasks: dict[str, Task], repeats: int) -> list[dict[str, Rates]]:
+    """By the processor's clock and by that on the wall, of the same calls; the tasks take turns."""
+    clocks = (time.process_time, time.perf_counter)
+    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in tasks}
+    for _ in range(repeats + 1):
+        for name, task in tasks.items():
+            start = [clock() for clock in clocks]
+            images = task()
+            cpu, wall = (images / (clock() - begin) for clock, begin in zip(clocks, start, strict=True))
+            seen[name].append((cpu, wall))
+    return [
+        {name: Rates(both[0][at], tuple(one[at] for one in both[1:])) for name, both in seen.items()} for at in (0, 1)
+    ]
+
+
+def speed(folder: Path, side: int, repeats: int) -> list[Goal]:
     work = Work(folder, side)
-    batches = work.scaled()
+    batches = work.scaled(ROUND // BATCH)
 
     def forward() -> int:
         with torch.no_grad():
             return sum(len(work.encoder.backbone(batch).pooled) for batch in batches)
 
-    tasks = {FORWARD: forward, EMBED: work.embed}
-    wall = measure(tasks, repeats, time.perf_counter)
-    for name, rates in wall.items():
-        print(line(name, rates))
-    return [Goal("x the network alone", wall[EMBED].over(wall[FORWARD]), 0.9)]
+    cpu, wall = rates_of({FORWARD: forward, EMBED: work.embed}, repeats)
+    for name in cpu:
+        print(line(name, cpu[name]))
+        print(line("  by the clock on the wall", wall[name]))
+    return [
+        Goal("% of the network's rate alone", 100 * cpu[EMBED].over(cpu[FORWARD]), 90.0),
+        Goal("% by the clock on the wall", 100 * wall[EMBED].over(wall[FORWARD])),
+    ]
 
 
 def stage(folder: Path, side: int) -> None:
     """Embed everything, and print the growth of RssAnon and the bytes of the embeddings."""
     work = Work(folder, side)
-    with torch.no_grad():
-        work.encoder.backbone(work.scaled()[0])  # what the first forward pass allocates is no growth
+    embed_stack(work.encoder, first(work.images, ROUND))  # what the first batches allocate is no growth
     watch = Watch()
     watch.start()
     vectors = embed_stack(work.encoder, work.images)
@@ -96,17 +116,17 @@ def growth(folder: Path, side: int) -> tuple[int, int]:
     return int(told[0]), int(told[1])
 
 
-def beside_embeddings(folders: list[Path], images: list[int], side: int) -> Goal:
-    """What grows with the images beside their embeddings, of which there are two copies for a moment."""
+def other_growth(folders: list[Path], images: list[int], side: int) -> int:
+    """Bytes by which memory grows with the images, beside two copies of their embeddings."""
     grown = []
     for folder, count in zip(folders, images, strict=True):
         more, size = growth(folder, side)
         grown.append(more - 2 * size)
         print(f"{count:>7} images: RssAnon grows by {more / 2**20:.0f} MiB, embeddings are {size / 2**20:.0f} MiB")
-    other = grown[1] - grown[0]
-    pixels = 4 * side**2 * (images[1] - images[0]) / 2**20
-    print(f"beside two copies of embeddings: {other / 2**20:+.1f} MiB, for {pixels:.0f} MiB more pixels; goal below 32")
-    return Goal("x the memory allowed is free", 1.0 - max(other, 0) / LARGEST_GROWTH, 1e-9)
+    other, pixels = grown[1] - grown[0], 4 * side**2 * (images[1] - images[0])
+    told = f"beside two copies of embeddings: {other / 2**20:+.1f} MiB for {pixels / 2**20:.0f} MiB more pixels"
+    print(f"{told}; goal below {LARGEST_GROWTH >> 20}")
+    return other
 
 
 def main() -> int:
@@ -120,14 +140,14 @@ def main() -> int:
         stage(arguments.stage, arguments.side)
         return 0
     many = arguments.images // 10 if arguments.quick else arguments.images
-    images = [many // 10, many]
+    images = [many // 4, many]
     with tempfile.TemporaryDirectory() as root:
         folders = [Path(root) / str(count) for count in images]
         for folder, count in zip(folders, images, strict=True):
             source = Noise(count, arguments.side)
             build_shards(source, source().card(), folder, digest="bench", processes=1)
-        goals = ratios(folders[1], arguments.side, 5 if arguments.quick else 15)
-        return verdict([*goals, beside_embeddings(folders, images, arguments.side)])
+        too_much = other_growth(folders, images, arguments.side) > LARGEST_GROWTH
+        return max(verdict(speed(folders[1], arguments.side, 5 if arguments.quick else 15)), int(too_much))
 
 
 if __name__ == "__main__":

@@ -8,25 +8,11 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from ..evaluation import METRICS
+from ..evaluation import METRICS, better
 from ..evaluation.intervals import Interval, interval_of
 from ..interfaces import Measurement
 
 Array = NDArray[np.float64]
-
-_LESS_IS_BETTER = (
-    "mae",
-    "rmse",
-    "sigma_mad",
-    "outliers",
-    "calibration_error",
-    "unconverged",
-    "risk",
-    "aurc",
-    "spread_at",
-)
-"""Beginnings of the names of metrics of which less is better."""
-_NEAR_ZERO = ("median_bias", "dz_bias")
 
 
 @frozen(order=True)
@@ -108,9 +94,10 @@ def paired(several: Sequence[Scores]) -> list[Array] | None:
 
 def goodness(metric: str, replicates: Array) -> Array:
     """Scores of a metric turned so that more is better; of a metric that is not known, more is taken as better."""
-    if metric in _NEAR_ZERO:
+    way = better(metric)
+    if way == "near zero":
         return -np.abs(replicates)
-    return -replicates if metric.startswith(_LESS_IS_BETTER) else replicates
+    return -replicates if way == "less" else replicates
 
 
 def _replicates(one: Measurement) -> Array:

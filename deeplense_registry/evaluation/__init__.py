@@ -1,6 +1,7 @@
 """An encoder is judged: label draws, embeddings, metrics and measurements with intervals."""
 
 from .bench import EncoderBench, Images, Shown
+from .better import better
 from .cache import EmbeddingCache
 from .draws import label_draws, labelled
 from .efficiency import Efficiency, label_efficiency
@@ -26,6 +27,7 @@ __all__ = [
     "Metric",
     "Prediction",
     "Shown",
+    "better",
     "check_targets",
     "counts_in_ratio",
     "embed",

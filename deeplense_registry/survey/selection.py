@@ -7,13 +7,9 @@ from collections.abc import Iterable, Sequence
 from attrs import frozen
 
 from ..components import UserError
+from ..evaluation import better
 from ..interfaces import Measurement
 from .registry import Entry
-
-FALLING = frozenset({"mae", "rmse", "sigma_mad", "outliers", "calibration_error"})
-"""Metrics of which less is better."""
-SIGNED = frozenset({"median_bias", "dz_bias"})
-"""Metrics of which the best is 0."""
 
 
 @frozen
@@ -56,9 +52,10 @@ class Wanted:
 
     def badness(self, one: Measurement) -> float:
         """Sorts the best first."""
-        if self.metric in SIGNED:
+        way = better(self.metric)
+        if way == "near zero":
             return abs(one.value)
-        return one.value if self.metric in FALLING else -one.value
+        return one.value if way == "less" else -one.value
 
 
 def select(entries: Iterable[Entry], **wanted: str | None) -> list[Entry]:

@@ -188,7 +188,7 @@ def test_a_damaged_encoder_is_refused(finished: Path, tmp_path: Path) -> None:
     content = bytearray((tmp_path / "encoder.safetensors").read_bytes())
     content[-1] ^= 1
     (tmp_path / "encoder.safetensors").write_bytes(content)
-    with pytest.raises(UserError, match="damaged \\(its checksum is not the card's\\); run the spec again"):
+    with pytest.raises(UserError, match=r"damaged \(its checksum is not the card's\)"):
         load_encoder(tmp_path)
 
 

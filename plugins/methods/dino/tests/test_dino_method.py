@@ -311,7 +311,7 @@ def test_a_teacher_that_is_the_student_is_caught():
 def test_the_views_are_two_global_and_four_local_ones():
     first, second, *local = build().view_plan().views
     assert (first.size, first.scale, second.size, second.scale) == (None, (1.0, 1.0), None, (1.0, 1.0))
-    assert [(view.size, view.scale) for view in local] == [(8, (0.25, 0.25))] * 4
+    assert [(view.size, view.scale) for view in local] == [(8, (0.5, 1.0))] * 4
     assert [v.paper.blur_p for v in (first, second, local[0])] == [1.0, 0.1, 0.5]
     assert [v.paper.solarise_p for v in (first, second, local[0])] == [0.0, 0.2, 0.0]
     assert [v.paper.scale for v in (first, second, local[0])] == [(0.4, 1.0), (0.4, 1.0), (0.05, 0.4)]

@@ -67,7 +67,8 @@ def step(method, number, optimiser, world, z=None):
 def lightlys(method, z, queue):
     scores = z @ method.prototypes.weight.T
     own = [rows @ method.prototypes.weight.T for rows in queue] if queue is not None else None
-    return float(SwaVLoss()(list(scores[:, :2].unbind(1)), list(scores[:, 2:].unbind(1)), own).detach())
+    loss = SwaVLoss(sinkhorn_epsilon=method.options.epsilon)
+    return float(loss(list(scores[:, :2].unbind(1)), list(scores[:, 2:].unbind(1)), own).detach())
 
 
 def test_the_queue_enters_once_full_and_fills_after_use():

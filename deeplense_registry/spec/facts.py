@@ -110,10 +110,17 @@ def _steps(cell: Cell, facts: RunFacts) -> Iterator[Fault]:
 
 
 def _warmup(cell: Cell) -> Iterator[Fault]:
+    """The warm-up ends before the run does: the table's, or that of the published recipe where the method tells it."""
     epochs, warmup = cell.train.epochs, cell.train.warmup_epochs
     if warmup is not None and warmup > epochs:
         text = f"{warmup:g} is longer than the run: set it to at most epochs = {epochs}"
         yield Fault(("train", "warmup_epochs"), text)
+    published = getattr(cell.method.options, "paper_warmup", 0.0)
+    if warmup is None and cell.train.recipe == "paper" and published > epochs:
+        text = (
+            f"the published warm-up of {published:g} epochs is longer: set warmup_epochs, or train longer"
+        )
+        yield Fault(("train", "epochs"), text)
 
 
 def _images(cell: Cell, facts: RunFacts) -> Iterator[Fault]:

@@ -68,6 +68,12 @@ REFUSED: list[tuple[str, list[str], str, str]] = [
         "shorter stem",
     ),
     (
+        "dino",
+        ['train.recipe="paper"', "train.epochs=9"],
+        "train.epochs",
+        "the published warm-up of 10 epochs is longer: set warmup_epochs, or train longer",
+    ),
+    (
         "moby",
         ["method.moby.queue=1000"],
         "method.moby",

@@ -50,7 +50,7 @@ class DINO(Method):
         learning_rate=5e-4,
         reference_batch=256,
         final_learning_rate=1e-6,
-        warmup_epochs=10.0,
+        warmup_epochs=DINOOptions.paper_warmup,
         weight_decay=0.04,
         final_weight_decay=0.4,
         clip=3.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from attrs import frozen, validators
 
@@ -21,6 +22,9 @@ class DINOOptions:
     follows within hundreds of steps; global views of the whole image; and local views that keep most of the ring in
     sight at half the resolution. docs/methods.md has the measurement.
     """
+
+    paper_warmup: ClassVar[float] = 10.0
+    """Epochs of warm-up of the published recipe, which `deeplense check` holds to the length of the run."""
 
     out_dim: int = option("Outputs K of the head. Published: 65536.", 256, validators.ge(2))
     hidden_dim: int = option("Width of the head's hidden layers. Published: 2048.", 1024, validators.ge(1))

@@ -62,7 +62,7 @@ class MoBY(Method):
         learning_rate=1e-3,
         reference_batch=512,
         final_learning_rate=5e-6,
-        warmup_epochs=5.0,
+        warmup_epochs=MoBYOptions.paper_warmup,
         weight_decay=0.05,
         clip=5.0,
     )

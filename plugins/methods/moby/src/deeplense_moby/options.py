@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from attrs import frozen, validators
 
@@ -16,6 +17,9 @@ class MoBYOptions:
     Published: momentum 0.99, queue 4096, temperature 0.2, hidden 4096, output 256, drop_path 0.2 for the student and 0
     for the teacher.
     """
+
+    paper_warmup: ClassVar[float] = 5.0
+    """Epochs of warm-up of the published recipe, which `deeplense check` holds to the length of the run."""
 
     momentum: float = option(
         "Of the teacher at the first step, as published; it rises to 1 along a cosine.",

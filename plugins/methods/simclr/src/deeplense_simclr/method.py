@@ -40,7 +40,12 @@ class SimCLR(Method):
     """
 
     recipe: ClassVar[Recipe] = Recipe(
-        optimiser="lars", learning_rate=0.3, reference_batch=256, warmup_epochs=10.0, weight_decay=1e-4, momentum=0.9
+        optimiser="lars",
+        learning_rate=0.3,
+        reference_batch=256,
+        warmup_epochs=SimCLROptions.paper_warmup,
+        weight_decay=1e-4,
+        momentum=0.9,
     )
     lens_recipe: ClassVar[Recipe] = Recipe(
         optimiser="adamw", learning_rate=2e-3, reference_batch=256, warmup_epochs=1.0, weight_decay=0.05, clip=3.0

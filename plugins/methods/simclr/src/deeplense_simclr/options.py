@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
 from attrs import frozen, validators
 
@@ -13,6 +13,9 @@ from deeplense_registry import RunFacts, option
 @frozen
 class SimCLROptions:
     """``[method.simclr]``. Published values (flags of SimCLR v2): temperature 0.1, layers 3, output 128."""
+
+    paper_warmup: ClassVar[float] = 10.0
+    """Epochs of warm-up of the published recipe, which `deeplense check` holds to the length of the run."""
 
     temperature: float = option(
         "Of the similarities, above 0. Published: 0.1, for batches of thousands; a batch of hundreds has few hard "

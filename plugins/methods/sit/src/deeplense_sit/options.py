@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import attrs
 from attrs import frozen, validators
@@ -41,6 +41,9 @@ class SiTOptions:
     Lens defaults differ from the published values in ``hidden`` (published 4096), ``momentum`` (0.996),
     ``reconstruction_weight`` (1; 5 for small data sets), ``decoder_width`` (the backbone's) and ``drop_path`` (0.1).
     """
+
+    paper_warmup: ClassVar[float] = 10.0
+    """Epochs of warm-up of the published recipe, which `deeplense check` holds to the length of the run."""
 
     variant: Literal["v2", "v1"] = option(
         'Two methods bear the name. "v2", the current form: contrast with a teacher, reconstruct what was hidden. '

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,14 @@ from ..components import UserError
 from .show import show
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..engine import RunFolder
     from ..spec import Cell
     from ..survey import Outcome
+
+COLUMNS = 2
+"""Runs that a terminal shows side by side, each with its untrained encoder."""
 
 
 def add(parsers: Any) -> None:
@@ -69,14 +75,25 @@ def _tell(outcome: Outcome) -> None:
 
 def _close(outcomes: list[Outcome], folder: Path) -> int:
     """Show the results and where to look further."""
-    from ..comparison import comparison_table
-
     done = [outcome.folder for outcome in outcomes if outcome.status != "failed"]
     if any(run.measurements() for run in done):
-        show(comparison_table(done))
+        for table in _tables(done):
+            show(table)
     print(f"Results: {folder}")
     print(f"Curves and pictures: deeplense tensorboard {folder}")
     failed = len(outcomes) - len(done)
     if failed:
         print(f"{failed} of {len(outcomes)} cells failed; run the same command to try them again", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _tables(runs: list[RunFolder]) -> Iterator[Table]:
+    """A column for each encoder of one or two runs; of more, methods by backbones."""
+    from ..comparison import Choice, compare, comparison_table
+
+    if len(runs) <= COLUMNS:
+        yield comparison_table(runs)
+        return
+    for comparison in compare(runs, Choice())[0]:
+        for sheet in comparison.matrices():
+            yield sheet.terminal()

@@ -117,9 +117,7 @@ def _warmup(cell: Cell) -> Iterator[Fault]:
         yield Fault(("train", "warmup_epochs"), text)
     published = getattr(cell.method.options, "paper_warmup", 0.0)
     if warmup is None and cell.train.recipe == "paper" and published > epochs:
-        text = (
-            f"the published warm-up of {published:g} epochs is longer: set warmup_epochs, or train longer"
-        )
+        text = f"the published warm-up of {published:g} epochs is longer: set warmup_epochs, or train longer"
         yield Fault(("train", "epochs"), text)
 
 

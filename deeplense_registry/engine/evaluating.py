@@ -73,6 +73,7 @@ def bench_of(session: Session, observers: Observers, name: str, method: Method) 
         kept=EmbeddingCache(session.folder.embeddings / name, _key(session, name)),
         drawn=LabelDraws(session.cell, session.shards, session.folder.splits),
         assign=method.assign,
+        arithmetic=session.precision.autocast,
     )
 
 

@@ -18,6 +18,7 @@ from ..interfaces import Backbone, Method
 from ..shards import ShardSet, materialise
 from ..spec import Cell, FluxTable, Instance, check_facts
 from ..views import Scaling
+from .allocation import keep_freed_memory
 from .checkpoint import Checkpoints
 from .folder import RunFolder
 from .precision import choose_device, choose_precision
@@ -93,7 +94,8 @@ class Session:
 
 
 def settle(device: str, threads: int | None) -> None:
-    """Make kernels a matter of the spec and the machine, not of a timing."""
+    """Make kernels a matter of the spec and the machine, not of a timing; and let memory be used again."""
+    keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
     if device == "cuda":

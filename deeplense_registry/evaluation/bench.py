@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from functools import partial
 from typing import Any, Protocol
@@ -78,6 +79,7 @@ class EncoderBench(Bench):
         pipeline: Makes single full-size views, as a table of ``[views]`` allows (``None``: as the spec does).
         kept: Where embeddings are kept beyond this process, if anywhere.
         drawn: The label draws of a target; by default they are drawn from all training images.
+        arithmetic: The context of the run's precision for training on labels; embeddings are float32 in any case.
         assign: The method's ``assign``: pooled features (b, D) to cluster probabilities (b, K) or ``None``.
     """
 
@@ -93,6 +95,7 @@ class EncoderBench(Bench):
     kept: EmbeddingCache | None = None
     drawn: Callable[[str], Sequence[Sequence[Draw]]] | None = None
     assign: Callable[[Tensor], Tensor | None] | None = None
+    arithmetic: Callable[[], AbstractContextManager[Any]] = nullcontext
     _embeddings: dict[str, NDArray[np.float32]] = field(init=False, factory=dict)
     _assignments: dict[str, NDArray[np.float32] | None] = field(init=False, factory=dict)
 
@@ -138,6 +141,10 @@ class EncoderBench(Bench):
         copy = deepcopy(self.backbone).requires_grad_(True)  # a teacher's are not
         copy.train()
         return copy
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The run's precision."""
+        return self.arithmetic()
 
     def stream(self, split: str, index: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
         """The images at ``index``, scaled, (b, C, H, W) float32 on the device, in that order; of partners the first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,10 @@ class Bench(ABC):
     @abstractmethod
     def fresh_encoder(self) -> Backbone:
         """A copy of the judged encoder, free to be trained."""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """A context for forward passes in training, in the run's precision; outputs may be of half precision."""
+        return nullcontext()
 
     @abstractmethod
     def stream(self, split: str, index: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:

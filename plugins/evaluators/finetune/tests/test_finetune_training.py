@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from deeplense_finetune.layers import LAYERS, encoder_groups, layers_of
 from deeplense_finetune.objective import Bins, Gaussian, LeastSquares, objective_for
 from deeplense_finetune.options import FinetuneOptions
@@ -202,3 +203,17 @@ def test_outputs_are_those_of_evaluation_mode():
     network = Network(Deep(1), 3)
     assert outputs_of(network, [torch.ones(2, 4, 1, 1), torch.ones(1, 4, 1, 1)]).shape == (3, 3)
     assert network.training
+
+
+def test_the_encoder_computes_in_the_precision_of_the_run_and_the_head_in_full():
+    seen = []
+
+    class Probe(Deep):
+        def forward(self, images, *, pose=None):
+            seen.append(torch.is_autocast_enabled("cpu"))
+            features = super().forward(images, pose=pose)
+            return evolve(features, pooled=features.pooled.bfloat16())
+
+    network = Network(Probe(1), 2, lambda: torch.autocast("cpu", dtype=torch.bfloat16))
+    assert network(torch.ones(2, 4, 1, 1)).dtype == torch.float32
+    assert seen == [True]

@@ -138,7 +138,7 @@ class Task:
         truth = bench.targets("train", self.target)[index]
         classes = len(bench.card.targets[self.target].classes)
         objective = objective_for(options, truth, classes, bench.device)
-        network = Network(bench.fresh_encoder(), objective.outputs).to(bench.device)
+        network = Network(bench.fresh_encoder(), objective.outputs, bench.autocast).to(bench.device)
         order = batches_of(truth, options, options.steps, rng)
         train(
             network,

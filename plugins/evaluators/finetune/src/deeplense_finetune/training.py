@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from math import ceil, inf, isfinite
 from typing import Any
 
@@ -23,19 +24,23 @@ Index = NDArray[np.int64]
 
 
 class Network(nn.Module):
-    """An encoder with a linear head, which starts at 0: the first step moves the head alone."""
+    """An encoder, in the precision of its run, with a linear head, which starts at 0: the first step moves it alone."""
 
-    def __init__(self, encoder: Backbone, outputs: int) -> None:
-        """``outputs``: O."""
+    def __init__(
+        self, encoder: Backbone, outputs: int, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ) -> None:
+        """``outputs``: O; ``autocast``: the context of the encoder's forward pass."""
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.autocast = encoder, autocast
         self.head = nn.Linear(encoder.width, outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """(b, C, H, W) to (b, O)."""
-        outputs: Tensor = self.head(self.encoder(images).pooled)
+        with self.autocast():
+            pooled = self.encoder(images).pooled
+        outputs: Tensor = self.head(pooled.float())
         return outputs
 
     def groups(self, layer_decay: float) -> list[ParameterGroup]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,15 +11,15 @@ import torch
 from attrs import frozen
 from numpy.typing import NDArray
 
-from ..evaluation import EmbeddingCache, EncoderBench, estimate_statistics, judge
-from ..interfaces import Evaluator, Measurement, Method, ViewPlan, Views, ViewSpec
+from ..evaluation import ArrayCache, EncoderBench, estimate_statistics, judge
+from ..interfaces import Backbone, Evaluator, Measurement, Method, ViewPlan, Views, ViewSpec
 from ..shards.atomic import write_bytes
-from ..spec import ViewsTable, digest_of
+from ..spec import Instance, ViewsTable, digest_of
 from ..views import Pipeline
 from .checkpoint import sha256
 from .observers import Observers
 from .pictures import png
-from .provenance import plugin_record
+from .provenance import plugin_record, surroundings
 from .session import Session, constructor
 from .splits import LabelDraws
 
@@ -70,7 +71,8 @@ def bench_of(session: Session, observers: Observers, name: str, method: Method) 
         device=torch.device(session.device),
         shown=Kept(session, observers, name),
         pipeline=single_views(session, centred=method.encoder().centred_crops),
-        kept=EmbeddingCache(session.folder.embeddings / name, _key(session, name)),
+        kept=ArrayCache(session.folder.embeddings / name, _key(session, name)),
+        shared=ArrayCache(session.folder.path.parent / ".shared", _shared_key(session, method.encoder())),
         drawn=LabelDraws(session.cell, session.shards, session.folder.splits),
         assign=method.assign,
         arithmetic=session.precision.autocast,
@@ -91,9 +93,32 @@ def single_views(session: Session, *, centred: bool) -> Callable[[ViewsTable | N
 def _key(session: Session, name: str) -> str:
     """A digest of what determines an encoder's embeddings: its weights, the images, and the code that computes them."""
     weights = sha256(session.folder.encoder) if name == "trained" else session.cell.train_digest
-    plugins = [plugin_record(part.row)["digest"] for part in (session.cell.backbone, session.cell.method) if part.row]
-    document = {"weights": weights, "plugins": plugins, "scaling": session.scaling.as_json()}
-    return digest_of({**document, "shards": sha256(session.shards.folder / "manifest.json")})
+    parts = (session.cell.backbone, session.cell.method)
+    return digest_of({"weights": weights, "plugins": _code(*parts), **_input(session)})
+
+
+def _shared_key(session: Session, backbone: Backbone) -> str:
+    """A digest of all that cells have in common where they compute the same from the same encoder.
+
+    The method is not in it, the network is: methods begin with the same weights, but some with stochastic depth.
+    """
+    weights = hashlib.sha256(repr(backbone).encode())
+    for name, value in backbone.state_dict().items():
+        weights.update(name.encode() + value.cpu().numpy().tobytes())
+    document = {"weights": weights.hexdigest(), "plugins": _code(session.cell.backbone, *session.cell.evaluate)}
+    computed = {"precision": session.precision.kind, "threads": torch.get_num_threads(), **surroundings(session.device)}
+    del computed["git"]
+    return digest_of({**document, **_input(session), **computed, "label_seed": session.cell.labels.seed})
+
+
+def _code(*instances: Instance) -> list[str]:
+    """Digests of plugins."""
+    return [plugin_record(instance.row)["digest"] for instance in instances if instance.row]
+
+
+def _input(session: Session) -> dict[str, Any]:
+    """What an encoder sees."""
+    return {"scaling": session.scaling.as_json(), "shards": sha256(session.shards.folder / "manifest.json")}
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 from .bench import EncoderBench, Images, Shown
 from .better import better
-from .cache import EmbeddingCache
+from .cache import ArrayCache
 from .draws import label_draws, labelled
 from .efficiency import Efficiency, label_efficiency
 from .embeddings import embed, estimate_statistics
@@ -19,8 +19,8 @@ __all__ = [
     "METRICS",
     "MIN_TEST",
     "MIN_VALIDATION",
+    "ArrayCache",
     "Efficiency",
-    "EmbeddingCache",
     "EncoderBench",
     "Images",
     "Interval",

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ..components import DatasetCard, UserError, derive_seed
 from ..interfaces import Backbone, Bench, Draw, Views
-from ..spec import LabelsTable, ViewsTable
+from ..spec import LabelsTable, ViewsTable, digest_of
 from ..views import NUISANCES
-from .cache import EmbeddingCache
+from .cache import ArrayCache
 from .draws import label_draws
 from .embeddings import embed
 
@@ -78,6 +78,7 @@ class EncoderBench(Bench):
         shown: Takes pictures, files and points.
         pipeline: Makes single full-size views, as a table of ``[views]`` allows (``None``: as the spec does).
         kept: Where embeddings are kept beyond this process, if anywhere.
+        shared: Where the runs of a survey keep what they have in common, if anywhere.
         drawn: The label draws of a target; by default they are drawn from all training images.
         arithmetic: The context of the run's precision for training on labels; embeddings are float32 in any case.
         assign: The method's ``assign``: pooled features (b, D) to cluster probabilities (b, K) or ``None``.
@@ -92,7 +93,8 @@ class EncoderBench(Bench):
     device: torch.device
     shown: Shown
     pipeline: Callable[[ViewsTable | None], Callable[..., Views]] | None = None
-    kept: EmbeddingCache | None = None
+    kept: ArrayCache | None = None
+    shared: ArrayCache | None = None
     drawn: Callable[[str], Sequence[Sequence[Draw]]] | None = None
     assign: Callable[[Tensor], Tensor | None] | None = None
     arithmetic: Callable[[], AbstractContextManager[Any]] = nullcontext
@@ -145,6 +147,10 @@ class EncoderBench(Bench):
     def autocast(self) -> AbstractContextManager[Any]:
         """The run's precision."""
         return self.arithmetic()
+
+    def once(self, name: str, depends: Mapping[str, Any], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """What ``make`` returns, from another run of the survey where one has computed it."""
+        return make() if self.shared is None else self.shared(f"{name}-{digest_of(depends)[:16]}", make)
 
     def stream(self, split: str, index: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
         """The images at ``index``, scaled, (b, C, H, W) float32 on the device, in that order; of partners the first."""

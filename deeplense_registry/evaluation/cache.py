@@ -1,9 +1,10 @@
-"""Embeddings are computed once a run: they are kept beside it, under a name that tells what made them."""
+"""What takes long is computed once: arrays are kept under a name that tells what made them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -14,8 +15,8 @@ from ..shards.atomic import replacing
 
 
 @frozen
-class EmbeddingCache:
-    """A folder of embeddings.
+class ArrayCache:
+    """A folder of arrays: embeddings of a run, or what the runs of a survey have in common.
 
     Attributes:
         folder: Where they lie; made when the first is kept.
@@ -25,25 +26,25 @@ class EmbeddingCache:
     folder: Path
     key: str
 
-    def __call__(self, split: str, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-        """(N, D) of ``split``: read if they are there, else made and kept.
+    def __call__(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """The array called ``name``: read if it is there, else made and kept.
 
         Raises:
             UserError: The file is damaged, or the disk cannot be written.
         """
-        path = self.folder / f"{split}-{self.key[:16]}.npy"
+        path = self.folder / f"{name}-{self.key[:16]}.npy"
         if not path.is_file():
             self._write(path, make())
         try:
-            pooled: NDArray[np.float32] = np.load(path, allow_pickle=False)
+            array: NDArray[Any] = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{path} is damaged: {error}; delete it and run again") from error
-        return pooled
+        return array
 
-    def _write(self, path: Path, pooled: NDArray[np.float32]) -> None:
+    def _write(self, path: Path, array: NDArray[Any]) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with replacing(path) as aside, aside.open("wb") as file:
-                np.save(file, pooled, allow_pickle=False)
+                np.save(file, array, allow_pickle=False)
         except OSError as error:
             raise UserError(f"{path}: cannot write: {error}; make room and run again") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -108,6 +108,16 @@ class Bench(ABC):
     def autocast(self) -> AbstractContextManager[Any]:
         """A context for forward passes in training, in the run's precision; outputs may be of half precision."""
         return nullcontext()
+
+    def once(self, name: str, depends: Mapping[str, Any], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """What ``make`` returns, computed once for all runs of a survey whose encoder, images and plugins are these.
+
+        Args:
+            name: What it is; a part of a file's name.
+            depends: Whatever else determines it, as plain values (numbers, texts, lists, tables).
+            make: Computes it, the same bits each time.
+        """
+        return make()
 
     @abstractmethod
     def stream(self, split: str, index: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:

@@ -15,7 +15,7 @@ from deeplense_registry import (
     Target,
     UserError,
 )
-from deeplense_registry.evaluation import EmbeddingCache, EncoderBench, embed, estimate_statistics, judge
+from deeplense_registry.evaluation import ArrayCache, EncoderBench, embed, estimate_statistics, judge
 from deeplense_registry.interfaces import ViewPlan, ViewSpec
 from deeplense_registry.spec import FluxTable, LabelsTable, ViewsTable
 from deeplense_registry.views import BandStatistics, Pipeline, Scaling
@@ -314,18 +314,18 @@ def test_names_and_meta_are_the_sources():
 
 
 def test_embeddings_are_kept_and_computed_once(tmp_path):
-    kept = EmbeddingCache(tmp_path / "embeddings", "ab" * 32)
+    kept = ArrayCache(tmp_path / "embeddings", "ab" * 32)
     first = bench(kept=kept).embeddings("test")
     again = bench(kept=kept)
     assert np.array_equal(again.embeddings("test"), first)
     assert again.backbone.forwards == 0
-    other = bench(kept=EmbeddingCache(tmp_path / "embeddings", "cd" * 32))
+    other = bench(kept=ArrayCache(tmp_path / "embeddings", "cd" * 32))
     other.embeddings("test")
     assert other.backbone.forwards == 1
 
 
 def test_a_damaged_embedding_file_is_named(tmp_path):
-    kept = EmbeddingCache(tmp_path, "ab" * 32)
+    kept = ArrayCache(tmp_path, "ab" * 32)
     bench(kept=kept).embeddings("test")
     path = next(tmp_path.glob("test-*.npy"))
     path.write_bytes(path.read_bytes()[:40])
@@ -336,7 +336,7 @@ def test_a_damaged_embedding_file_is_named(tmp_path):
 def test_embeddings_that_cannot_be_written_are_told(tmp_path):
     (tmp_path / "embeddings").write_text("in the way")
     with pytest.raises(UserError, match=r"cannot write.*make room"):
-        bench(kept=EmbeddingCache(tmp_path / "embeddings", "ab" * 32)).embeddings("test")
+        bench(kept=ArrayCache(tmp_path / "embeddings", "ab" * 32)).embeddings("test")
 
 
 @pytest.mark.parametrize(
@@ -377,3 +377,25 @@ def test_measurements_that_mean_nothing_are_refused(ends):
     says = Says([Measurement(metric="r2", target="radius", labels=30, value=value, low=low, high=high)])
     with pytest.raises(UserError, match=r"'mine' measured r2 = .* 'radius' with 30 labels"):
         list(judge(says, "mine", bench()))
+
+
+def test_what_runs_share_is_computed_by_the_first(tmp_path):
+    shared, made = ArrayCache(tmp_path / ".shared", "ab" * 32), []
+
+    def make():
+        made.append(1)
+        return np.arange(3.0)
+
+    for depends in ({"draw": 0}, {"draw": 0}, {"draw": 1}):
+        assert bench(shared=shared).once("guess", depends, make).tolist() == [0, 1, 2]
+    assert len(made) == 2
+    bench(shared=ArrayCache(tmp_path / ".shared", "cd" * 32)).once("guess", {"draw": 0}, make)
+    assert bench().once("guess", {"draw": 0}, make).tolist() == [0, 1, 2]  # nowhere to keep it
+    assert len(made) == 4
+
+
+def test_training_is_in_the_runs_precision():
+    with bench(arithmetic=lambda: torch.autocast("cpu", dtype=torch.bfloat16)).autocast():
+        assert torch.is_autocast_enabled("cpu")
+    with bench().autocast():
+        assert not torch.is_autocast_enabled("cpu")

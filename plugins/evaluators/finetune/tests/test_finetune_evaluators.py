@@ -9,12 +9,13 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from deeplense_finetune import deeplense_components
+from deeplense_finetune import deeplense_components, evaluator
 from deeplense_finetune.evaluator import Finetune, Supervised
 from deeplense_finetune.options import ClassMetric, FinetuneOptions, QuantityMetric, SupervisedOptions
+from deeplense_finetune.training import train
 
 from deeplense_registry import UserError, catalogue, scan
-from deeplense_registry.evaluation import METRICS, judge
+from deeplense_registry.evaluation import METRICS, ArrayCache, judge
 from deeplense_registry.evaluation.metrics import AUROC_PER_CLASS
 
 QUICK = {"steps": 40, "checks": 4, "learning_rate": 0.02, "batch_size": 16}
@@ -53,6 +54,24 @@ def test_a_good_encoder_beats_the_same_network_from_scratch(planted, small):
     )["class", "auroc", 30]  # fmt: skip
     assert tuned.value > scratch.value + 0.1
     assert scratch.encoder == "supervised"
+
+
+def test_runs_share_a_training_from_scratch_and_not_one_of_their_own(planted, small, tmp_path, monkeypatch):
+    trainings = []
+    monkeypatch.setattr(evaluator, "train", lambda *args, **kwargs: trainings.append(train(*args, **kwargs)))
+
+    def run(tuned, name):
+        scratch = small(good=False)
+        bench = attrs.evolve(planted(encoder=name, backbone=scratch), shared=ArrayCache(tmp_path, "ab" * 32))
+        before = len(trainings)
+        return measured(tuned, bench), len(trainings) - before
+
+    first, count = run(supervised(), "untrained")
+    again, none = run(supervised(), "untrained")
+    assert (count, none) == (2, 0)
+    assert {key: m.value for key, m in again.items()} == {key: m.value for key, m in first.items()}
+    assert run(supervised(weight_decay=0.1), "untrained")[1] == 2
+    assert [run(finetune(), "trained")[1] for _ in range(2)] == [2, 2]
 
 
 def test_each_runs_on_its_own_encoder_alone(planted):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import asdict, frozen
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -121,7 +121,19 @@ class Task:
     val: Images | None
 
     def learn(self, draw: Draw) -> Prediction:
-        """Train on a draw and predict the labelled test images.
+        """Train on a draw and predict the labelled test images; the runs of a survey share a training from scratch.
+
+        Raises:
+            UserError: Training diverges, or the draw does not tell values apart.
+        """
+        if self.bench.encoder == "trained":
+            return Prediction(self._trained(draw))
+        depends = {"options": asdict(self.options), "target": self.target, "draw": draw.number}
+        depends["index"] = draw.index.tolist()
+        return Prediction(self.bench.once("supervised", depends, lambda: self._trained(draw)))
+
+    def _trained(self, draw: Draw) -> NDArray[Any]:
+        """(M, K) class probabilities or (M,) quantities.
 
         Batches, views and dropout depend on the label seed and the draw alone, so that trainings of the same draw see
         the same. Dropout and stochastic depth take no generator: torch's own is seeded, and put back afterwards.
@@ -130,7 +142,7 @@ class Task:
         on_gpu = [self.bench.device] if self.bench.device.type == "cuda" else []
         with torch.random.fork_rng(devices=on_gpu):
             torch.manual_seed(int(rng.integers(_SEEDS)))
-            return Prediction(self._learn(draw.index, rng))
+            return self._learn(draw.index, rng)
 
     def _learn(self, index: NDArray[np.int64], rng: np.random.Generator) -> NDArray[Any]:
         """(M, K) or (M,)."""

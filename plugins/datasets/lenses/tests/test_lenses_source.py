@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from deeplense_lenses.options import LensesOptions, Vary
-from deeplense_lenses.recipes import MACRO
+from deeplense_lenses.recipes import MACRO, RECIPES
 from deeplense_lenses.source import LensSimulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -292,3 +292,27 @@ def test_facts_say_what_varies():
 def test_the_card_tells_of_its_quirks(more, words):
     about = LensSimulator(attrs.evolve(SMALL, **more)).card().about
     assert [word for word in words if word not in about.replace("\n", " ")] == []
+
+
+def test_the_shifted_split_has_larger_sources_of_the_same_flux_and_other_noise():
+    options = attrs.evolve(SMALL, shifted=30, shifted_source_size=(1.5, 2.5), shifted_peak_snr=(10.0, 20.0))
+    shifted = samples(options, "shifted")
+    assert options.facts().images == {"train": 21, "val": 4, "test": 5, "shifted": 30}
+    assert len(shifted) == 30
+    base = RECIPES[options.recipe].source
+    for one in shifted:
+        assert 1.5 <= one.meta["source_size"] / base.radius <= 2.5
+        assert one.meta["source_flux"] == pytest.approx(base.flux)
+        assert 10.0 <= one.meta["peak_snr"] <= 20.0
+    assert len({one.meta["source_size"] for one in shifted}) == 30
+    assert "sources of 1.5 to 2.5 times the radius" in LensSimulator(options).card().about.replace("\n", " ")
+
+
+def test_a_shifted_split_changes_no_other_split():
+    assert as_bytes(samples(attrs.evolve(SMALL, shifted=3))) == whole()
+    assert "shifted" not in SMALL.facts().images
+
+
+def test_without_a_signal_to_noise_there_is_none_to_shift():
+    with pytest.raises(ValueError, match='split "shifted" have another peak_snr'):
+        attrs.evolve(SMALL, shifted=3, noise="intended")

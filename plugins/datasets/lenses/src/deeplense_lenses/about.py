@@ -53,6 +53,9 @@ Colours: f_nu of source and lens light are powers of the wavelength; all bands h
 PAIRS = """\
 Pairs: two images of one lens, each of another source and with other noise of the same rms (LenSiam).
 """
+SHIFTED = """\
+The split "shifted" has sources of {size} times the radius, at the same flux, and a peak over noise of {snr}.
+"""
 
 
 def about(options: LensesOptions) -> str:
@@ -68,16 +71,21 @@ def about(options: LensesOptions) -> str:
         COLOURS if options.bands != (GREY,) else "",
         _noise(options),
         PAIRS if options.partners > 1 else "",
+        SHIFTED.format(size=_words(options.shifted_source_size), snr=_words(options.shifted_peak_snr))
+        if options.shifted
+        else "",
     ]
     return "".join(parts).rstrip()
 
 
 def _noise(options: LensesOptions) -> str:
     if options.noise == "gaussian":
-        snr = options.peak_snr
-        words = f"{snr[0]:g} to {snr[1]:g}" if isinstance(snr, tuple) else f"{snr:g}"
-        return GAUSSIAN.format(snr=words, bound="" if options.free & UNBOUND else BOUND)
+        return GAUSSIAN.format(snr=_words(options.peak_snr), bound="" if options.free & UNBOUND else BOUND)
     counts = options.recipe == "model-1"
     if options.noise == "as-published":
         return TWICE if counts else MISSING
     return INTENDED.format(unit="Counts" if counts else "Counts per second")
+
+
+def _words(dial: float | tuple[float, float]) -> str:
+    return f"{dial[0]:g} to {dial[1]:g}" if isinstance(dial, tuple) else f"{dial:g}"

@@ -130,6 +130,16 @@ def draw_scene(
     return Scene(lens=lens, sources=(_source(recipe, centre, free, stream), *others))
 
 
+def resized(scene: Scene, factor: float) -> Scene:
+    """The same lens before sources of ``factor`` times the radius and of the same flux."""
+
+    def one(source: Light) -> Light:
+        profile = attrs.evolve(source.profile, radius=factor * source.profile.radius)
+        return attrs.evolve(source, profile=profile.of_flux(source.profile.flux))
+
+    return attrs.evolve(scene, sources=tuple(map(one, scene.sources)))
+
+
 def _source(recipe: Recipe, centre: tuple[float, float], free: Collection[str], stream: Stream, *number: int) -> Light:
     """A source at ``centre``; of another size or index it keeps its flux, not its brightness."""
     profile = attrs.evolve(recipe.source, centre=centre)

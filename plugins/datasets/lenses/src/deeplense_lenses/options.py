@@ -89,6 +89,19 @@ class LensesOptions:
     train: int = option("Training images.", 4000, _at_least_one)
     val: int = option("Validation images.", 500, _at_least_one)
     test: int = option("Test images.", 1000, _at_least_one)
+    shifted: int = option(
+        'Images of a further split, "shifted", as another survey would have them: to see whom to trust '
+        '([evaluate.trust] shifted = "shifted"). Lenses as in the others, sources and noise by the next two options.',
+        0,
+        validators.ge(0),
+    )
+    shifted_source_size: float | tuple[float, float] = option(
+        "In that split the radius of a source over what it would be, at the same flux; of two numbers each lens has "
+        "its own between them, uniform in the logarithm.",
+        (1.5, 2.5),
+        _positive,
+    )
+    shifted_peak_snr: float | tuple[float, float] = option("In that split, what peak_snr is.", (10.0, 60.0), _positive)
     seed: int = option("Seed of every draw.", 0, validators.ge(0))
 
     def __attrs_post_init__(self) -> None:
@@ -99,6 +112,8 @@ class LensesOptions:
             raise ValueError(
                 f'"{self.recipe}" has one grey band and a dark lens: leave out {key}, or set recipe = "varied"'
             )
+        if self.shifted and self.noise != "gaussian":
+            raise ValueError(f'images of the split "shifted" have another peak_snr: noise = "{self.noise}" has none')
         if not published and self.noise == "as-published":
             raise ValueError(f'"{self.recipe}" was never published: set noise = "gaussian" or "intended"')
 
@@ -114,9 +129,10 @@ class LensesOptions:
 
     def facts(self) -> DatasetFacts:
         """Shape, images per split and targets."""
+        further = {"shifted": self.shifted} if self.shifted else {}
         return DatasetFacts(
             shape=ImageShape(channels=len(self.bands), height=self.size, width=self.size),
-            images={"train": self.train, "val": self.val, "test": self.test},
+            images={"train": self.train, "val": self.val, "test": self.test, **further},
             targets={
                 "class": Target(classes=CLASSES, about="The dark-matter substructure of the lens."),
                 "log10_axion_mass": Target(

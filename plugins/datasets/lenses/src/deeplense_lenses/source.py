@@ -14,7 +14,7 @@ from deeplense_registry import Dataset, DatasetCard, Sample, UserError
 from deeplense_registry.components import derive_seed
 
 from .about import about
-from .draws import Scene, Stream, draw_scene
+from .draws import Scene, Stream, draw_scene, resized
 from .instrument import INSTRUMENTS, blur
 from .light import colours
 from .noise import Observed, add_gaussian_noise, observe
@@ -26,6 +26,8 @@ BATCH_PIXELS = 2**18
 """Pixels traced at once: 64 images of 64 x 64, a megabyte for each intermediate result."""
 
 Flux = NDArray[np.float32]
+Dial = float | tuple[float, float]
+"""A number, or two between which it is drawn."""
 
 
 class LensSimulator(Dataset):
@@ -78,15 +80,16 @@ class LensSimulator(Dataset):
 
     def scene(self, split: str, index: int) -> Scene:
         """The lens and the sources of sample ``index`` of ``split``."""
-        options = self.options
-        return draw_scene(
+        options, stream = self.options, self._stream(split, index)
+        scene = draw_scene(
             self._recipe,
             index % len(CLASSES),
             options.free,
-            self._stream(split, index),
+            stream,
             partners=options.partners,
             light=options.lens_light,
         )
+        return resized(scene, _drawn(options.shifted_source_size, stream("resized"))) if split == "shifted" else scene
 
     def lensed(self, scenes: Sequence[Scene]) -> Flux:
         """Sources of B scenes (B, P, C, H, W) after the PSF and before noise, in counts per second and pixel."""
@@ -129,7 +132,8 @@ class LensSimulator(Dataset):
         if light is not None:
             images += light
         for index, scene, flux, peak in zip(indices, scenes, images, peaks, strict=True):
-            image, observed = self._observe(flux, peak, self._stream(split, index))
+            snr = self.options.shifted_peak_snr if split == "shifted" else self.options.peak_snr
+            image, observed = self._observe(flux, peak, snr, self._stream(split, index))
             yield Sample(
                 name=f"{split}-{index:06d}",
                 image=image if self.options.partners > 1 else image[0],
@@ -137,16 +141,21 @@ class LensSimulator(Dataset):
                 meta={**scene.meta(), "psf_sigma": self._psf_sigma, **observed},
             )
 
-    def _observe(self, flux: Flux, peak: np.float32, stream: Stream) -> Observed:
+    def _observe(self, flux: Flux, peak: np.float32, peak_snr: Dial, stream: Stream) -> Observed:
         options, rng = self.options, stream("noise")
         if options.noise != "gaussian":
             as_published = options.noise == "as-published"
             return observe(flux, self._instrument, self._pixel_scale, rng, as_published=as_published)
-        snr = options.peak_snr
-        if isinstance(snr, tuple):
-            snr = float(np.exp(stream("peak_snr").uniform(log(snr[0]), log(snr[1]))))
+        snr = _drawn(peak_snr, stream("peak_snr"))
         image, drawn = add_gaussian_noise(flux / self._unit, float(peak / self._unit), snr, rng)
         return image, {**drawn, "peak_snr": snr}
 
     def _stream(self, split: str, index: int) -> Stream:
         return lambda *purpose: np.random.default_rng(derive_seed(self.options.seed, split, index, *purpose))
+
+
+def _drawn(dial: Dial, rng: np.random.Generator) -> float:
+    """The number itself, or one between two, uniform in the logarithm."""
+    if isinstance(dial, tuple):
+        return float(np.exp(rng.uniform(log(dial[0]), log(dial[1]))))
+    return dial

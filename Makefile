@@ -8,7 +8,7 @@ SOURCES := $(wildcard plugins/*/*/src)
 empty :=
 MYPYPATH := .:$(subst $(empty) ,:,$(SOURCES))
 
-.PHONY: install demo test lint test-slow bench docs clean
+.PHONY: install demo test lint test-slow bench science docs clean
 .DEFAULT_GOAL := install
 
 install: .venv/.installed
@@ -38,6 +38,13 @@ test-slow: install
 bench: install
 	for name in reader views simulator; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 	for file in benchmarks/bench_*.py benchmarks/equivariance_pays.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+# Does pretraining pay? About two hours on two cores; a second call goes on where the first stopped.
+science: install
+	$(BIN)/deeplense run specs/pays.toml
+	$(BIN)/deeplense compare runs/pays --baseline supervised --efficiency --markdown
+	$(BIN)/deeplense compare runs/pays --baseline supervised --markdown
+	$(BIN)/deeplense compare runs/pays --baseline untrained --markdown
 
 # Documents that are made rather than written.
 docs: install

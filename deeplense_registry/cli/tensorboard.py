@@ -82,10 +82,11 @@ def _experiment(runs: Sequence[RunFolder]) -> Any:
     tables = [_options(one) for one in runs]
     infos = []
     for name in dict.fromkeys(name for table in tables for name in table):
-        values = [table.get(name) for table in tables]
+        values = {table[name] for table in tables if name in table}  # a method is no different for not having it
         number = all(isinstance(value, int | float | None) for value in values)
         kind = api_pb2.DATA_TYPE_FLOAT64 if number else api_pb2.DATA_TYPE_STRING
-        infos.append(api_pb2.HParamInfo(name=name, type=kind, differs=len(set(values)) > 1))
+        infos.append(api_pb2.HParamInfo(name=name, type=kind, differs=len(values) > 1))
+    infos.sort(key=lambda info: not info.differs)
     tags = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=name)) for name in _headlines(runs)]
     experiment = api_pb2.Experiment(hparam_infos=infos, metric_infos=tags)
     about = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(experiment=experiment))

@@ -30,9 +30,10 @@ from deeplense_registry.spec.write import to_toml
 Json = Any
 
 
-def watched(path: Path, method: str, value: float) -> RunFolder:
+def watched(path: Path, method: str, value: float, **options: float) -> RunFolder:
     """A run as an engine leaves it with the observer "tensorboard"."""
-    spec = {"run": {"name": path.parent.name, "seeds": [0]}, "method": {method: {"use": method, f"of_{method}": 1.5}}}
+    table = {"use": method, f"of_{method}": 1.5, **options}
+    spec: Json = {"run": {"name": path.parent.name, "seeds": [0]}, "method": {path.name.partition("-")[0]: table}}
     spec["train"] = {"probe": ["class"], "epochs": 2}
     run = RunFolder(path)
     run.write_manifest({"name": path.name, "status": "finished", "train_digest": "ef" * 32, "method": method})
@@ -58,7 +59,8 @@ def watched(path: Path, method: str, value: float) -> RunFolder:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     root = tmp_path_factory.mktemp("runs")
-    watched(root / "first" / "dino-cvt", "dino", 0.75)
+    watched(root / "first" / "dino-cvt", "dino", 0.75, momentum=0.5)
+    watched(root / "first" / "slow-cvt", "dino", 0.5, momentum=0.75)
     watched(root / "second" / "simclr-cvt", "simclr", 0.875)
     return [root / "first", root / "second"]
 
@@ -93,7 +95,7 @@ class Server:
 def test_the_server_shows_runs_side_by_side(folders: list[Path]) -> None:
     server = Server(*folders)
     try:
-        found = server.wait_for("plugin/scalars/tags", 2)
+        found = server.wait_for("plugin/scalars/tags", 3)
         assert {"first/dino-cvt", "second/simclr-cvt"} <= set(found)
         assert "train/loss_over_chance" in found["first/dino-cvt"]
         layout = json.loads(server.get("plugin/custom_scalars/layout"))
@@ -102,22 +104,16 @@ def test_the_server_shows_runs_side_by_side(folders: list[Path]) -> None:
         assert charts[:2] == ["loss over chance", "class, linear probe"]
         experiment = json.loads(server.get("plugin/hparams/experiment", {"experimentName": ""}))
         options = [info["name"] for info in experiment["hparamInfos"]]
-        assert options[:5] == [
-            "method",
-            "method.dino.of_dino",
-            "method.dino.use",
-            "method.simclr.of_simclr",
-            "method.simclr.use",
-        ]
-        assert "train.epochs" in options
+        assert options[:3] == ["method", "method.dino.momentum", "run.name"]  # what differs among those that have it
+        assert {"method.simclr.of_simclr", "train.epochs"} < set(options[3:])
         assert [info["name"]["tag"] for info in experiment["metricInfos"]] == ["metric/linear/class/auroc/30"]
-        assert "first/dino-cvt" in server.wait_for("plugin/projector/runs", 2)
+        assert "first/dino-cvt" in server.wait_for("plugin/projector/runs", 3)
         space = json.loads(server.get("plugin/projector/info", run="second/simclr-cvt"))["embeddings"][0]
         sprite = server.get("plugin/projector/sprite_image", run="second/simclr-cvt", name=space["tensorName"])
         assert sprite.startswith(b"\x89PNG")
         sessions = server.get("plugin/hparams/session_groups", _all_sessions(options))
         values = {one["name"]: one["metricValues"][0]["value"] for one in _sessions(json.loads(sessions))}
-        assert values == {"first/dino-cvt": 0.75, "second/simclr-cvt": 0.875}
+        assert values == {"first/dino-cvt": 0.75, "first/slow-cvt": 0.5, "second/simclr-cvt": 0.875}
     finally:
         server.process.send_signal(signal.SIGTERM)
         said = server.process.communicate(timeout=60)[1]

@@ -128,9 +128,14 @@ def headline(measurement: Measurement) -> str:
 
 
 def options_of(spec: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
-    """Every option of a run's spec, as dotted keys, and before them what a reader tells runs by."""
-    names = {kind: next(iter(spec.get(kind, {})), "") for kind in ("dataset", "method", "backbone")}
-    return {**names, "seed": next(iter(spec.get("run", {}).get("seeds", ())), 0), **flat(spec)}
+    """Every option of a run's spec, as dotted keys, and before them what a reader tells runs by.
+
+    Options of a method bear its name rather than its table's, so that one column has those of all its tables.
+    """
+    kinds = ("dataset", "method", "backbone")
+    names = {kind: next(iter(spec.get(kind, {})), "") for kind in kinds}
+    used = {kind: {one.get("use", key): one for key, one in spec[kind].items()} for kind in kinds if kind in spec}
+    return {**names, "seed": next(iter(spec.get("run", {}).get("seeds", ())), 0), **flat({**spec, **used})}
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:

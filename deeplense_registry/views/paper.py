@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -32,16 +34,19 @@ def photograph(
         generator: Source of every draw.
         centred: Crops lie about the image's centre.
     """
-    count = len(images)
+    low, high = (sigma * min(size) / 224 for sigma in recipe.blur_sigma)
+    steps: tuple[tuple[float, Callable[..., Tensor], tuple[Tensor, ...]], ...] = (
+        (recipe.jitter_p, _jitter, _strengths(recipe, len(images), generator)),
+        (recipe.grey_p, _greyed, ()),
+        (recipe.blur_p, partial(blur, largest=high), (uniform(low, high, len(images), generator),)),
+        (recipe.solarise_p, _solarised, ()),
+    )
     views = _crop(images, recipe, size, generator, centred=centred)
-    views = _where(chance(recipe.jitter_p, count, generator), _jitter(views, recipe, generator), views)
-    views = _where(chance(recipe.grey_p, count, generator), grey(views).expand_as(views), views)
-    if recipe.blur_p > 0:
-        low, high = (sigma * min(size) / 224 for sigma in recipe.blur_sigma)
-        blurred = blur(views, uniform(low, high, count, generator), high)
-        views = _where(chance(recipe.blur_p, count, generator), blurred, views)
-    solarised = torch.where(views >= 0.5, 1.0 - views, views)
-    return _where(chance(recipe.solarise_p, count, generator), solarised, views).clamp(0.0, 1.0)
+    for probability, change, drawn in steps:
+        rows = chance(probability, len(views), generator).nonzero()[:, 0]
+        if len(rows):  # the others are spared the work
+            views[rows] = change(views[rows], *(one[rows] for one in drawn))
+    return views.clamp_(0.0, 1.0)
 
 
 def grey(images: Tensor) -> Tensor:
@@ -92,22 +97,23 @@ def _extent(count: int, recipe: PaperRecipe, shape: Size, generator: torch.Gener
     return torch.where(fits.any(dim=1, keepdim=True), first, image)
 
 
-def _jitter(images: Tensor, recipe: PaperRecipe, generator: torch.Generator) -> Tensor:
+def _strengths(recipe: PaperRecipe, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Factors (B, 1, 1, 1) of brightness, contrast and saturation, and the turn of the hue (B,)."""
     *strengths, hue = recipe.jitter
-    brightness, contrast, saturation = (_factor(one, len(images), generator) for one in strengths)
-    images = (images * brightness).clamp(0.0, 1.0)
-    images = _blend(images, grey(images).mean((2, 3), keepdim=True), contrast)
-    images = _blend(images, grey(images), saturation)
-    return turn_hue(images, uniform(-hue, hue, len(images), generator))
+    factors = (uniform(max(0.0, 1.0 - one), 1.0 + one, (count, 1, 1, 1), generator) for one in strengths)
+    return *factors, uniform(-hue, hue, count, generator)
 
 
-def _factor(strength: float, count: int, generator: torch.Generator) -> Tensor:
-    return uniform(max(0.0, 1.0 - strength), 1.0 + strength, (count, 1, 1, 1), generator)
+def _jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, turns: Tensor) -> Tensor:
+    images = (images * brightness).clamp_(0.0, 1.0)
+    images = torch.lerp(grey(images).mean((2, 3), keepdim=True), images, contrast).clamp_(0.0, 1.0)
+    images = torch.lerp(grey(images), images, saturation).clamp_(0.0, 1.0)
+    return turn_hue(images, turns)
 
 
-def _blend(images: Tensor, other: Tensor, share: Tensor) -> Tensor:
-    return (share * images + (1.0 - share) * other).clamp(0.0, 1.0)
+def _greyed(images: Tensor) -> Tensor:
+    return grey(images).expand_as(images)
 
 
-def _where(chosen: Tensor, changed: Tensor, images: Tensor) -> Tensor:
-    return torch.where(chosen[:, None, None, None], changed, images)
+def _solarised(images: Tensor) -> Tensor:
+    return torch.where(images >= 0.5, 1.0 - images, images)

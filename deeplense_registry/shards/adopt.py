@@ -16,13 +16,14 @@ from .manifest import FILE, FORMAT, DType, Shard, read_manifest
 from .part import file_sha256, shard_record
 from .picture import image_ending, image_form
 from .survey import Survey, common_folder, survey
-from .tars import Tar, entries, find_tars
+from .tars import Tar, entries
 
 if TYPE_CHECKING:
     from ..spec import ShardsOptions
 
 
 def adopt(
+    tars: tuple[Tar, ...],
     options: ShardsOptions,
     *,
     processes: int,
@@ -37,16 +38,16 @@ def adopt(
     that change are taken for others.
 
     Args:
-        options: Where they are, and what they do not say themselves.
+        tars: What there is.
+        options: What they do not say themselves.
         processes: How many rewrite at once.
         folder: Rewrite them there.
         dtype: Of images that are rewritten.
         progress: ``progress(done, total)``, samples.
 
     Raises:
-        UserError: As :func:`~.tars.find_tars`, :func:`~.foreign.survey` and :func:`build_shards`.
+        UserError: As :func:`~.survey.survey` and :func:`build_shards`.
     """
-    tars = find_tars(options.path)
     digest = _digest(tars, options, dtype, rewrite=folder is not None)
     kept = folder or shards_folder(digest, common_folder(tars).name)
     if (kept / FILE).is_file() and read_manifest(kept).digest == digest:

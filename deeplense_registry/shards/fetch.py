@@ -20,6 +20,8 @@ from .remote import Remote, address, misfit
 AT_ONCE = 4
 """Shards that are fetched side by side."""
 
+UNLIKE = "does not belong to the manifest: its checksum differs; run it again, or upload the shards again"
+
 
 def cached_folder(url: str) -> Path:
     """Where the shards behind ``url`` are kept."""
@@ -53,7 +55,7 @@ def fetch_shards(url: str, *, folder: Path | None = None, progress: Report | Non
             raise UserError(f"{kept} holds other shards than {remote.url}; give another folder or delete it")
         return kept
     _fetch_all(remote, kept, manifest, progress)
-    with _writing(kept / FILE):
+    with writing(kept / FILE):
         write_bytes(kept / FILE, data)
     return kept
 
@@ -69,7 +71,7 @@ def _fetch_all(remote: Remote, folder: Path, manifest: Manifest, progress: Repor
 
 def _fetch_one(remote: Remote, folder: Path, shard: Shard) -> int:
     """Fetch a tar and its index unless they are there; the number of samples."""
-    with _writing(folder / shard.file), locked(folder / f".{shard.file}.lock"):
+    with writing(folder / shard.file), locked(folder / f".{shard.file}.lock"):
         _fetch_index(remote, folder, shard)
         _fetch_tar(remote, folder, shard)
     return shard.count
@@ -80,7 +82,7 @@ def _fetch_index(remote: Remote, folder: Path, shard: Shard) -> None:
         return
     data = remote.read(shard.index)
     if sha256(data).hexdigest() != shard.index_sha256:
-        raise UserError(f"{remote.url}/{shard.index} {misfit(data, None)}")
+        raise UserError(f"{remote.url}/{shard.index} {misfit(data, UNLIKE)}")
     write_bytes(folder / shard.index, data)
 
 
@@ -94,7 +96,7 @@ def _fetch_tar(remote: Remote, folder: Path, shard: Shard) -> None:
         with part.open("rb") as stream:
             start = stream.read(256)
         part.unlink()  # begun from another copy perhaps: the next try begins anew
-        raise UserError(f"{remote.url}/{shard.file} {misfit(start, None)}")
+        raise UserError(f"{remote.url}/{shard.file} {misfit(start, UNLIKE)}")
     publish(part, path)
 
 
@@ -103,7 +105,12 @@ def _is_there(path: Path, checksum: str) -> bool:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Tell of a disk that cannot be written.
+
+    Raises:
+        UserError: In place of its OSError.
+    """
     try:
         yield
     except OSError as error:  # errors of reading are told as such already

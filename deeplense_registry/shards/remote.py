@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from time import sleep
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from attrs import frozen
 
@@ -21,6 +22,15 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 PACKAGES = {"http": "aiohttp", "https": "aiohttp", "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub"}
 """What reads a scheme beside fsspec."""
+
+ABSENT = "is not there: the copy behind the URL is incomplete; upload it again"
+RESIZED = "has another size than the manifest says ({size} bytes); upload the shards again, manifest last"
+PAGE = "is an HTML page, not a shard: what served it answered with an error; see what the URL shows"
+
+VERSIONS = ("ETag", "etag", "Last-Modified", "LastModified", "updated")
+"""Where file systems tell one version of a file from the next."""
+
+Answer = TypeVar("Answer")
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
@@ -49,14 +59,18 @@ class Remote:
         url: Its own.
         files: The fsspec file system.
         root: Its path there.
+        absent: What is said of a file that is not there, after its URL.
+        resized: The same of one that has not the size it should.
     """
 
     url: str
     files: Any
     root: str
+    absent: str
+    resized: str
 
     @classmethod
-    def open(cls, url: str) -> Remote:
+    def open(cls, url: str, *, absent: str = ABSENT, resized: str = RESIZED) -> Remote:
         """The folder at ``url``, an :func:`address`; nothing is read yet.
 
         Raises:
@@ -71,7 +85,7 @@ class Remote:
         except ImportError as error:
             package = PACKAGES.get(scheme, f"the package that reads {scheme}://")
             raise UserError(f'"{url}" cannot be read: pip install {package} ({error})') from error
-        return cls(url, files, root.rstrip("/"))
+        return cls(url, files, root.rstrip("/"), absent, resized)
 
     def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
         """Bytes ``start`` to ``end`` of a file, or all; all too where the server knows no ranges.
@@ -81,17 +95,20 @@ class Remote:
         Raises:
             UserError: The file is absent or forbidden, or the last try failed.
         """
-        pauses = iter(PAUSES)
-        while True:
-            try:
-                data: bytes = self.files.cat_file(f"{self.root}/{name}", start, end)
-            except Exception as error:  # every file system has its own kinds
-                pause = None if _final(error) else next(pauses, None)
-                if pause is None:
-                    raise UserError(self._failure(name, error)) from error
-                sleep(pause)
-            else:
-                return data
+        return self._asked(name, lambda path: bytes(self.files.cat_file(path, start=start, end=end)))
+
+    def announced(self, name: str) -> tuple[int, str]:
+        """The size of a file in bytes, and a text that changes when the file does, as far as the server tells.
+
+        Raises:
+            UserError: As :meth:`read`, or the server does not tell the size.
+        """
+        info = self._asked(name, self.files.info)
+        if info["size"] is None:
+            raise UserError(
+                f"{self.url}/{name}: the server does not say how large it is; download it, and give its path"
+            )
+        return info["size"], repr([info["size"], *(info.get(key) for key in VERSIONS)])
 
     def append(self, name: str, stream: BinaryIO, size: int) -> None:
         """Bring what ``stream`` holds of a file, its first bytes, up to ``size`` bytes.
@@ -106,29 +123,48 @@ class Remote:
             data = self.read(name, at, end)
             if len(data) != end - at:
                 if len(data) != size:
-                    raise UserError(f"{self.url}/{name} {misfit(data, size)}")
+                    raise UserError(f"{self.url}/{name} {misfit(data, self.resized.format(size=size))}")
                 at = stream.seek(0)  # no ranges there: this is the file from its beginning
                 stream.truncate()
             stream.write(data)
             stream.flush()
             at += len(data)
 
+    def _asked(self, name: str, ask: Callable[[str], Answer]) -> Answer:
+        """The answer to a question about a file, by its path there; patiently."""
+        pauses = iter(PAUSES)
+        while True:
+            try:
+                return ask(f"{self.root}/{name}")
+            except Exception as error:  # every file system has its own kinds
+                reason = _reason(error)
+                pause = None if _final(reason) else next(pauses, None)
+                if pause is None:
+                    raise UserError(self._failure(name, reason)) from error
+                sleep(pause)
+
     def _failure(self, name: str, error: Exception) -> str:
         where = f"{self.url}/{name}"
         if isinstance(error, FileNotFoundError):
             if name == FILE:
-                return f"{where} is not there; give the URL of a folder that `deeplense shards build` wrote"
-            return f"{where} is not there: the copy behind the URL is incomplete; upload it again"
+                return (
+                    f"{where} is not there; give the URL of a folder that `deeplense shards build` wrote, or of tars: "
+                    "train-{000..009}.tar"
+                )
+            return f"{where} {self.absent}"
         return f"{where} cannot be read: {error or type(error).__name__}; run it again to continue where it stopped"
 
 
-def misfit(data: bytes, size: int | None) -> str:
-    """What is wrong with a file, or a block of one, that is not what the manifest says."""
-    if is_page(data):
-        return "is an HTML page, not a shard: what served it answered with an error; see what the URL shows"
-    if size is not None:
-        return f"has another size than the manifest says ({size} bytes); upload the shards again, manifest last"
-    return "does not belong to the manifest: its checksum differs; run it again, or upload the shards again"
+def misfit(data: bytes, otherwise: str) -> str:
+    """What is wrong with a file that begins so and is not what it should be: a page, or ``otherwise``."""
+    return PAGE if is_page(data) else otherwise
+
+
+def _reason(error: Exception) -> Exception:
+    """Of HTTP's ``info``, which takes every failure for an absent file, the failure itself."""
+    cause = error.__cause__
+    hidden = isinstance(error, FileNotFoundError) and type(cause).__module__.startswith("aiohttp")
+    return cause if hidden and isinstance(cause, Exception) and getattr(cause, "status", None) != 404 else error
 
 
 def _final(error: Exception) -> bool:

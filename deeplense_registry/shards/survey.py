@@ -47,9 +47,7 @@ def survey(tars: Sequence[Tar], options: ShardsOptions) -> Survey:
         UserError: ``pixel_scale`` is not given, a tar or member is damaged or refused, a sample has no image, images
             are of several shapes, or a target is sometimes a number and sometimes text.
     """
-    folder = common_folder(tars)
-    if options.pixel_scale is None:
-        raise UserError(f"{folder} has tars without a manifest: give pixel_scale, in arcseconds per pixel")
+    scale = pixel_scale(options)
     found = _Findings()
     for tar in tars:
         samples = entries(tar)
@@ -57,7 +55,18 @@ def survey(tars: Sequence[Tar], options: ShardsOptions) -> Survey:
         for entry in samples:
             found.add(tar, entry, view)
     shape, dtype = found.shape_and_type()
-    return Survey(_card(tars, found, shape, options, options.pixel_scale), dict(found.counts), dtype)
+    return Survey(_card(tars, found, shape, options, scale), dict(found.counts), dtype)
+
+
+def pixel_scale(options: ShardsOptions) -> float:
+    """What the tars cannot say themselves.
+
+    Raises:
+        UserError: Nor do the options.
+    """
+    if options.pixel_scale is None:
+        raise UserError(f"{options.path} has tars without a manifest: give pixel_scale, in arcseconds per pixel")
+    return options.pixel_scale
 
 
 def common_folder(tars: Sequence[Tar]) -> Path:
@@ -116,7 +125,7 @@ def _readable(form: Form, offset: int, tar: Tar) -> DType | None:
 
 
 def _card(
-    tars: Sequence[Tar], found: _Findings, shape: tuple[int, ...], options: ShardsOptions, pixel_scale: float
+    tars: Sequence[Tar], found: _Findings, shape: tuple[int, ...], options: ShardsOptions, scale: float
 ) -> DatasetCard:
     folder = common_folder(tars)
     bands = options.bands or tuple(f"channel-{number + 1}" for number in range(shape[0]))
@@ -130,7 +139,7 @@ def _card(
         name=folder.name,
         shape=ImageShape(*shape),
         bands=bands,
-        pixel_scale=pixel_scale,
+        pixel_scale=scale,
         targets=dict(_targets(found.fields, options.classes, folder)),
         splits=dict(splits),
         about=f"From {len(tars)} WebDataset tars that had no manifest; pixel values as they were.{left}",

@@ -68,17 +68,51 @@ def find_tars(location: str) -> tuple[Tar, ...]:
     Raises:
         UserError: There are none, one that a pattern names is absent, or only some name a split.
     """
-    folder = Path(location).expanduser()
-    found = sorted(_within(folder) if folder.is_dir() else _matching(str(folder)))
+    folder = Path(location).expanduser().absolute()
+    if folder.is_dir():
+        return tars_at(_within(folder), location, folder)
+    return tars_at(_matching(str(folder)), location)
+
+
+def tars_at(paths: Iterable[Path], location: str, root: Path | None = None) -> tuple[Tar, ...]:
+    """As :func:`find_tars`, of the tars at ``paths``, absolute, which ``location`` names.
+
+    ``root`` is the folder whose subfolders may say the split; by default the one that all of them lie in.
+    """
+    found = sorted(paths)
     if not found:
         raise UserError(f"{location} has no tars; give their folder, or a pattern such as train-{{000..009}}.tar")
-    root = folder if folder.is_dir() else Path(os.path.commonpath([path.parent for path in found]))
+    root = root or Path(os.path.commonpath([path.parent for path in found]))
     splits = [_split(path.relative_to(root)) for path in found]
     if any(splits) and not all(splits):
         lost = found[splits.index(None)]
         raise UserError(f"{lost}: of which split? Others say; call it train-..., val-... or test-..., or move it")
     tars = (_tar(path, root, split or "train") for path, split in zip(found, splits, strict=True))
     return tuple(sorted(tars, key=lambda tar: (list(SPLITS.values()).index(tar.split), tar.path)))
+
+
+def expanded(pattern: str) -> list[str]:
+    """The names that a pattern with braces stands for, as webdataset writes it.
+
+    Raises:
+        UserError: Its braces are wrong.
+    """
+    from braceexpand import braceexpand  # here, since few specs need it
+
+    try:
+        return list(braceexpand(pattern))
+    except ValueError as error:
+        raise UserError(f'"{pattern}": {error}; write braces as in a-{{000..009}}.tar') from error
+
+
+def check_tar(path: Path, where: str) -> None:
+    """Walk through the headers of a tar, which ``where`` names.
+
+    Raises:
+        UserError: It is no tar, or a damaged one.
+    """
+    for _ in _headers(path, where):
+        pass
 
 
 @lru_cache(maxsize=2)  # the parts of a split that lie in one tar follow each other
@@ -89,7 +123,7 @@ def entries(tar: Tar) -> tuple[Entry, ...]:
         UserError: The tar is damaged, a sample has two members of one kind, or a member is a pickle.
     """
     samples: list[tuple[str, dict[str, tuple[int, int]]]] = []
-    for info in _headers(tar.path):
+    for info in _headers(tar.path, str(tar.path)):
         named = _NAMED.fullmatch(info.name)
         if named is None or not info.isreg() or _RESERVED.match(info.name):
             continue
@@ -109,12 +143,7 @@ def _within(folder: Path) -> Iterator[Path]:
 
 
 def _matching(pattern: str) -> Iterator[Path]:
-    from braceexpand import braceexpand  # here, since few specs need it
-
-    try:
-        names = list(braceexpand(pattern))
-    except ValueError as error:
-        raise UserError(f'"{pattern}": {error}; write braces as in a-{{000..009}}.tar') from error
+    names = expanded(pattern)
     for name in names:
         matches = glob(name)  # noqa: PTH207  # absolute patterns too
         if not matches and len(names) > 1:
@@ -136,7 +165,7 @@ def _tar(path: Path, root: Path, split: str) -> Tar:
     return Tar(path=path, name=name, split=split, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
 
-def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
+def _headers(path: Path, where: str) -> Iterator[tarfile.TarInfo]:
     """The members of a tar that is whole: tarfile takes a damaged header for the end."""
     try:
         with tarfile.open(path, "r:") as archive:
@@ -145,6 +174,6 @@ def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
         with path.open("rb") as stream:
             stream.seek(end)
             if any(stream.read(BLOCK)):
-                raise UserError(f"{path}: the tar header at byte {end} is damaged; copy the tar anew")
+                raise UserError(f"{where}: the tar header at byte {end} is damaged; copy the tar anew")
     except (tarfile.TarError, OSError) as error:
-        raise UserError(f"{path} is no tar, or a damaged one: {error}; copy the tar anew") from error
+        raise UserError(f"{where} is no tar, or a damaged one: {error}; copy the tar anew") from error

@@ -22,6 +22,7 @@ class Behaviour:
     drop: dict[str, list[int]] = Factory(dict)  # by file: for each coming answer, after how many bytes to hang up
     status: dict[str, list[int]] = Factory(dict)  # by file: the status of each coming answer
     page: set[str] = Factory(set)  # files answered with an HTML page and status 200
+    sizeless: set[str] = Factory(set)  # files whose size is not told
     asked: list[tuple[str, int]] = Factory(list)  # file, and first byte
     sent: int = 0
 
@@ -32,6 +33,12 @@ class Handler(SimpleHTTPRequestHandler):
     def __init__(self, *arguments: Any, behaviour: Behaviour, **settings: Any) -> None:
         self.behaviour = behaviour
         super().__init__(*arguments, **settings)
+
+    def do_HEAD(self) -> None:
+        if Path(self.path).name in self.behaviour.sizeless:
+            self.send_error(405)
+        else:
+            super().do_HEAD()
 
     def do_GET(self) -> None:
         asked, path = self.behaviour, Path(self.translate_path(self.path))
@@ -50,7 +57,8 @@ class Handler(SimpleHTTPRequestHandler):
 
     def _answer(self, status: int, data: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
+        if Path(self.path).name not in self.behaviour.sizeless:
+            self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         drops = self.behaviour.drop.get(Path(self.path).name)
         cut = data[: drops.pop(0)] if drops else data

@@ -263,6 +263,17 @@ def test_several_processes_share_the_work(server: Server, there: Path, cache: Pa
     assert len(tars) == len({*tars}) == 6  # each came once, in one block
 
 
+def test_ranges_are_asked_by_name() -> None:
+    """As s3fs has it, whose second argument is a version."""
+
+    class Versioned:
+        def cat_file(self, path: str, version_id: str | None = None, start: int = 0, end: int = 0) -> bytes:
+            assert version_id is None
+            return path.encode()[start:end]
+
+    assert remote.Remote("s3://b", Versioned(), "bucket", "", "").read("name", 2, 8) == b"cket/n"
+
+
 def test_a_command_behind_a_chain_is_refused() -> None:
     with pytest.raises(UserError, match="is a command, not data"):
         fetch_shards("simplecache::pipe:cat x")

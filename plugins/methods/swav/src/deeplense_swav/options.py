@@ -22,7 +22,7 @@ class SwAVOptions:
     """
 
     prototypes: int = option(
-        "Clusters K. Published: 3000, for 1000 classes; for a few classes dozens.", 64, validators.ge(2)
+        "Clusters K. Published: 3000, for 1000 classes. Lens default: see docs/methods.md.", 300, validators.ge(2)
     )
     hidden: int = option("Width of the projector's hidden layer. Published: 2048.", 512, validators.ge(1))
     output: int = option("Width of the embeddings, as published.", 128, validators.ge(2))

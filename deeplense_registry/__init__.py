@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Target,
         UserError,
         catalogue,
+        contents_fingerprint,
         files_fingerprint,
         hookimpl,
         option,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "components": (
         "BackboneFacts Component DatasetCard DatasetFacts ImageShape PluginError RunFacts Target UserError catalogue "
-        "files_fingerprint hookimpl option ordered scan"
+        "contents_fingerprint files_fingerprint hookimpl option ordered scan"
     ),
     "interfaces": (
         "Backbone Bench Dataset Draw Evaluator Features Loss Measurement Method Outputs PaperRecipe ParameterGroup "
@@ -95,6 +96,7 @@ __all__ = [  # a literal, so that type checkers see it; a test holds it to _ROOM
     "World",
     "build",
     "catalogue",
+    "contents_fingerprint",
     "files_fingerprint",
     "hookimpl",
     "load_encoder",

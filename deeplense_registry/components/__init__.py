@@ -3,7 +3,7 @@
 from .card import DatasetCard
 from .catalogue import Row, catalogue
 from .errors import PluginError, UserError
-from .files import files_fingerprint
+from .files import contents_fingerprint, files_fingerprint
 from .hookspecs import PROJECT, ObserverHooks, hookimpl
 from .loading import find, load_factory, load_options
 from .options import option, ordered
@@ -29,6 +29,7 @@ __all__ = [
     "Target",
     "UserError",
     "catalogue",
+    "contents_fingerprint",
     "derive_seed",
     "files_fingerprint",
     "find",

@@ -55,6 +55,7 @@ def _judge(session: Session, observers: Observers, name: str, method: Method) ->
     bench = bench_of(session, observers, name, method)
     for instance in session.cell.evaluate:
         evaluator: Evaluator = constructor(instance)()
+        bench.shown = Kept(session, observers, name, instance.use.rpartition(":")[2], instance.name)
         yield from judge(evaluator, instance.name, bench)
 
 
@@ -123,25 +124,52 @@ def _input(session: Session) -> dict[str, Any]:
 
 @frozen
 class Kept:
-    """What evaluators show goes to the observers and into the run's folder, under the encoder's name."""
+    """What an evaluator shows goes to the observers and into the run's folder, under the names of encoder and table.
+
+    Attributes:
+        session, observers: The run's.
+        encoder: "trained" or "untrained".
+        evaluator: The evaluator's own name.
+        table: That of its table.
+    """
 
     session: Session
     observers: Observers
     encoder: str
+    evaluator: str = ""
+    table: str = ""
 
     def picture(self, name: str, image: NDArray[np.float32]) -> None:
         """A picture, as PNG."""
-        step = self.session.facts.steps
-        self.observers.picture(name=f"{self.encoder}/{name}", image=image, step=step)
-        self.keep(f"{name}.png", png(image))
+        name = self._name(name)
+        self.observers.picture(name=name, image=image, step=self.session.facts.steps)
+        self._write(f"{name}.png", png(image))
 
     def keep(self, name: str, content: bytes) -> None:
         """A file."""
-        path = self.session.folder.pictures / self.encoder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, content)
+        self._write(self._name(name), content)
 
     def projector(self, name: str, vectors: Any, labels: Mapping[str, Sequence[str]], thumbnails: Any) -> None:
         """Points of a space; the observers alone keep them."""
-        step, name = self.session.facts.steps, f"{self.encoder}/{name}"
+        step, name = self.session.facts.steps, self._name(name)
         self.observers.projector(name=name, vectors=vectors, labels=labels, thumbnails=thumbnails, step=step)
+
+    def _name(self, name: str) -> str:
+        return f"{self.encoder}/{in_table(name, self.evaluator, self.table)}"
+
+    def _write(self, name: str, content: bytes) -> None:
+        path = self.session.folder.pictures / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, content)
+
+
+def in_table(name: str, evaluator: str, table: str) -> str:
+    """What is shown as ``name``, told apart from what other tables of the evaluator show.
+
+    A table called like its evaluator changes nothing. Of ``[evaluate.tsne] use = "map"``, "map/class" is "tsne/class",
+    "map" is "tsne", and "class" is "tsne/class".
+    """
+    if table == evaluator:
+        return name
+    first, _, rest = name.partition("/")
+    return "/".join(filter(None, (table, rest if first == evaluator else name)))

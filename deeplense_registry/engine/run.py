@@ -33,7 +33,7 @@ def run_cell(cell: Cell, folder: RunFolder) -> bool:
         Whether there was anything to do: a finished cell of the same spec is left as it is.
 
     Raises:
-        UserError: The folder holds a run of another spec, or anything that the run's parts refuse.
+        UserError: The folder holds a run of another spec or of other files, or anything that the run's parts refuse.
         Interrupted: SIGINT or SIGTERM came; calling again continues.
     """
     with folder.locked() as lock:
@@ -41,7 +41,8 @@ def run_cell(cell: Cell, folder: RunFolder) -> bool:
         if before is not None and before["train_digest"] != cell.train_digest:
             raise UserError(
                 f"{folder.path} holds a run of another spec ({before['train_digest'][:12]}, not "
-                f"{cell.train_digest[:12]}): choose another run.name or --runs folder, or delete it"
+                f"{cell.train_digest[:12]}), or of files that have changed since: choose another run.name or --runs "
+                "folder, or delete it"
             )
         if before is not None and before["status"] == "finished" and before["digest"] == cell.digest:
             return False

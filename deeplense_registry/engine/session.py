@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from ..components import BackboneFacts, ImageShape, RunFacts, UserError, derive_seed, load_factory
@@ -94,10 +95,15 @@ class Session:
 
 
 def settle(device: str, threads: int | None) -> None:
-    """Make kernels a matter of the spec and the machine, not of a timing; and let memory be used again."""
+    """Make kernels a matter of the spec and the machine, not of a timing; and let memory be used again.
+
+    Numpy, scipy and scikit-learn bring thread pools of their own, which would take every core: they get torch's number,
+    the one that is recorded.
+    """
     keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
+    threadpool_limits(torch.get_num_threads())
     if device == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(mode=True, warn_only=True)

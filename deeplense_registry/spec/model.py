@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import frozen
@@ -27,7 +28,8 @@ class Instance:
         name: The table's key.
         use: The component: its name, or ``"distribution:name"``.
         row: The component as found; ``None`` for the built-in data set "shards".
-        options: An instance of the component's options class.
+        options: An instance of the component's options class. Where options name files outside the spec, the class
+            defines ``fingerprint() -> str``, which changes with them and is empty where none is named.
     """
 
     name: str
@@ -44,6 +46,11 @@ class Instance:
     def digest(self) -> str:
         """Of ``use`` and the options, whatever the table is called."""
         return digest_of(self.document)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the files that the options name, as they are when first asked; empty without any."""
+        return str(self.options.fingerprint()) if hasattr(self.options, "fingerprint") else ""
 
 
 @frozen(kw_only=True, eq=False)
@@ -117,9 +124,10 @@ class Cell:
 
     @property
     def digest(self) -> str:
-        """sha256 of what determines the run's results: everything but ``run.name`` and ``[execute]``."""
+        """sha256 of what determines the run's results: files it names, and all but ``run.name`` and ``[execute]``."""
         document = {key: value for key, value in self.resolved.items() if key != "execute"}
-        return digest_of({**document, "run": {"seeds": [self.seed]}})
+        files = _files(self.dataset, self.method, self.backbone, self.labels, *self.evaluate)
+        return digest_of({**document, "run": {"seeds": [self.seed]}, **files})
 
     @property
     def train_digest(self) -> str:
@@ -129,13 +137,20 @@ class Cell:
         tables = {"views": plain(self.views), "flux": plain(self.flux), "train": train}
         if self.skew is not None and self.skew.on == "both":
             tables["skew"] = plain(self.skew)
-        return digest_of({**parts, **tables, "seed": self.seed})
+        files = _files(self.dataset, self.method, self.backbone)
+        return digest_of({**parts, **tables, "seed": self.seed, **files})
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
     """sha256, in hexadecimal, of the document as canonical JSON (sorted keys, no spaces)."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _files(*tables: Instance | LabelsTable) -> dict[str, Any]:
+    """The fingerprint of each table; nothing where none names a file, so that its digest is of the spec alone."""
+    files = [table.fingerprint for table in tables]
+    return {"files": files} if any(files) else {}
 
 
 def _document(whole: Spec | Cell, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 from attrs import frozen, validators
 
+from ..components.files import contents_fingerprint
 from ..components.options import option, ordered
 from .skew import SkewTable
 
@@ -136,6 +138,13 @@ class LabelsTable:
         None,
     )
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the published draws; empty without them."""
+        if self.index is None:
+            return ""
+        return contents_fingerprint(sorted(self.index.glob("labels-*.json")) if self.index.is_dir() else [self.index])
+
 
 @frozen
 class ExecuteTable:
@@ -172,7 +181,11 @@ def _data(_: object, __: object, value: str) -> None:
 class ShardsOptions:
     """``[dataset.NAME] use = "shards"``: shards that exist, built into the core."""
 
-    path: str = option(f"Folder of shards, or a URL ({', '.join(_FETCHED)}).", attrs.NOTHING, _data)
+    path: str = option(
+        f"Folder of shards, tars or a pattern of them ({{000..009}}), or a URL of either ({', '.join(_FETCHED)}).",
+        attrs.NOTHING,
+        _data,
+    )
     pixel_scale: float | None = option(
         "Arcseconds per pixel, for WebDataset tars that have no manifest (and only for those).",
         None,
@@ -184,6 +197,11 @@ class ShardsOptions:
     classes: tuple[str, ...] = option(
         "Names of the classes in their order, for tars that have no manifest; by default sorted, or their numbers.", ()
     )
+
+    def fingerprint(self) -> str:
+        """Changes with the manifest of a folder that has one; empty for what is fetched or not ours."""
+        manifest = Path(self.path) / "manifest.json"
+        return contents_fingerprint([manifest]) if manifest.is_file() else ""
 
 
 @frozen

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from plugin_factory import make_plugin
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from deeplense_registry import Dataset, DatasetCard, ImageShape, Sample, Target
 from deeplense_registry.engine import RunFolder, run_cell
@@ -121,5 +122,6 @@ def toy_run(plugin_folder: Path, blobs: Path, tmp_path: Path) -> Iterator[Run]:
         assert run_cell(cell, folder)
         return folder
 
-    yield run
+    with threadpool_limits():
+        yield run
     torch.set_num_threads(threads)

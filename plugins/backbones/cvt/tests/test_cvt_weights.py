@@ -155,3 +155,12 @@ def test_a_file_of_other_things_is_refused_and_none_is_executed(tmp_path):
     torch.save(pytest.approx, tmp_path / "code.pth")
     with pytest.raises(UserError, match=r"code\.pth: cannot read weights"):
         ours("tiny", 1, tmp_path / "code.pth")
+
+
+def test_other_weights_make_another_fingerprint(tmp_path):
+    prints = {CvTOptions().fingerprint(), CvTOptions(weights=str(tmp_path / "cvt.pth")).fingerprint()}
+    for content in (b"one", b"two", b"two"):
+        (tmp_path / "cvt.pth").write_bytes(content)
+        prints.add(CvTOptions(weights=str(tmp_path / "cvt.pth")).fingerprint())
+    assert "" in prints
+    assert len(prints) == 4

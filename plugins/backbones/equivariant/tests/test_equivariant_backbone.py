@@ -383,3 +383,11 @@ def test_it_is_found_and_its_options_need_no_torch():
         "o.EquivariantOptions().facts(ImageShape(1, 64, 64)); assert 'torch' not in sys.modules"
     )
     run([sys.executable, "-c", code], check=True)
+
+
+def test_the_fingerprint_is_the_trunks(tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"one")
+    options = EquivariantOptions(trunk="cvt", trunk_options={"variant": "13", "weights": str(tmp_path / "weights.pth")})
+    first = options.fingerprint()
+    (tmp_path / "weights.pth").write_bytes(b"two")
+    assert len({"", first, options.fingerprint(), EquivariantOptions(trunk="cvt").fingerprint()}) == 3

@@ -179,3 +179,12 @@ def test_an_absent_file_is_told_before_anything_is_built():
     )
     assert list(options.check(facts)) == ["weights: no file none.pth"]
     assert list(LeViTOptions().check(facts)) == []
+
+
+def test_other_weights_make_another_fingerprint(tmp_path):
+    prints = {LeViTOptions().fingerprint(), LeViTOptions(weights=str(tmp_path / "levit.pth")).fingerprint()}
+    for content in (b"one", b"two", b"two"):
+        (tmp_path / "levit.pth").write_bytes(content)
+        prints.add(LeViTOptions(weights=str(tmp_path / "levit.pth")).fingerprint())
+    assert "" in prints
+    assert len(prints) == 4

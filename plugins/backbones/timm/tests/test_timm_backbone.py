@@ -252,3 +252,11 @@ def test_it_is_found_and_its_options_need_no_torch():
     assert (row.state, row.found.distribution) == ("ok", "deeplense-timm")
     code = "import sys, deeplense_timm, deeplense_timm.options; assert not {'torch', 'timm'} & set(sys.modules)"
     run([sys.executable, "-c", code], check=True)
+
+
+def test_other_weights_make_another_fingerprint(tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"one")
+    with_file = TimmOptions(weights=str(tmp_path / "weights.pth"))
+    first = with_file.fingerprint()
+    (tmp_path / "weights.pth").write_bytes(b"two")
+    assert len({"", first, with_file.fingerprint(), TimmOptions().fingerprint()}) == 3

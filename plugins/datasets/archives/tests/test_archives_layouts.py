@@ -12,6 +12,7 @@ from deeplense_archives.containers import Tar
 from PIL import Image
 
 from deeplense_registry.cli import main
+from deeplense_registry.spec import expand, load_spec
 
 SIDE = 12
 
@@ -294,3 +295,18 @@ def test_through_the_command_line(tmp_path, model, pack, capsys):
     spec.write_text(spec.read_text().replace("size = 27", "size = 28"))
     assert main(["shards", "build", str(spec), "--out", str(tmp_path / "other")]) == 2  # facts are known by now
     assert "28 is more than the 27 training images" in capsys.readouterr().err
+
+
+def test_runs_on_files_that_changed_are_others(tmp_path, model, pack):
+    path = pack(tmp_path / "Model_III", model("Model_III")[0])
+    spec = tmp_path / "spec.toml"
+    spec.write_text(f'[dataset.archives]\npath = "{path}"\n[method.simclr]\n[backbone.levit]\n')
+
+    def digests():
+        (cell,) = expand(load_spec(spec))
+        return cell.digest, cell.train_digest
+
+    before = digests()
+    assert digests() == before
+    next(path.rglob("*.npy")).unlink()
+    assert not set(before) & set(digests())

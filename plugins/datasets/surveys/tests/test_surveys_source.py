@@ -18,6 +18,7 @@ from deeplense_surveys.source import SurveyImages
 from deeplense_registry import UserError
 from deeplense_registry.components import find, load_factory, load_options
 from deeplense_registry.shards import ShardSet, build_shards, read_manifest
+from deeplense_registry.spec import expand, load_spec
 
 REDSHIFT = {"specz_redshift": TargetOptions()}
 Z = {"redshift": TargetOptions(column="z")}
@@ -340,3 +341,22 @@ def test_rows_without_their_file_can_be_skipped(write, make_sky):
     with pytest.warns(UserWarning, match=rf"1 of 24 images are left out: 1 without their file \({sky.ids[4]}\)"):
         card = source.card()
     assert sum(card.splits.values()) == 23
+
+
+def test_runs_on_files_that_changed_are_others(tmp_path):
+    spec, catalogue = tmp_path / "spec.toml", tmp_path / "table.csv"
+    (tmp_path / "images").mkdir()
+    table = f'path = "{tmp_path}/images"\ncatalogue = "{catalogue}"'
+    spec.write_text(f"[dataset.surveys]\n{table}\n[method.simclr]\n[backbone.levit]\n")
+
+    def digests():
+        (cell,) = expand(load_spec(spec))
+        return cell.digest, cell.train_digest
+
+    seen = [digests(), digests()]
+    assert seen[0] == seen[1]
+    catalogue.write_text("id\n1\n")
+    seen.append(digests())
+    (tmp_path / "images" / "1_g.fits").write_bytes(b"none")
+    seen.append(digests())
+    assert len({digest for pair in seen for digest in pair}) == 6

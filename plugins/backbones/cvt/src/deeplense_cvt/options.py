@@ -8,7 +8,7 @@ from typing import Literal
 
 from attrs import frozen, validators
 
-from deeplense_registry import BackboneFacts, ImageShape, RunFacts, option
+from deeplense_registry import BackboneFacts, ImageShape, RunFacts, contents_fingerprint, option
 
 Variant = Literal["tiny", "tiny-s2", "13", "21", "w24"]
 
@@ -89,6 +89,10 @@ class CvTOptions:
             grid=architecture.grids(shape.height, shape.width)[-1],
             batch_norm=True,
         )
+
+    def fingerprint(self) -> str:
+        """Changes with the file of weights; empty without one."""
+        return contents_fingerprint([Path(self.weights)]) if self.weights else ""
 
     def check(self, facts: RunFacts) -> Iterator[str]:
         """What is wrong before anything is built."""

@@ -88,6 +88,11 @@ class EquivariantOptions:
         for text in options.check(facts) if hasattr(options, "check") else ():
             yield f"trunk_options: {text}"
 
+    def fingerprint(self) -> str:
+        """The trunk's: changes with the files that its options name."""
+        trunk = self._trunk()
+        return str(trunk.fingerprint()) if hasattr(trunk, "fingerprint") else ""
+
     def _trunk(self) -> Any:
         cls = load_options(find("backbone", self.trunk))
         return structure_options(cls, self.trunk_options, where="trunk_options")

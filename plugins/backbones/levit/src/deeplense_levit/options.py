@@ -8,7 +8,7 @@ from typing import Literal
 
 from attrs import frozen, validators
 
-from deeplense_registry import BackboneFacts, ImageShape, RunFacts, option
+from deeplense_registry import BackboneFacts, ImageShape, RunFacts, contents_fingerprint, option
 
 Variant = Literal["128s-s8", "128s-s4", "128s", "128", "192", "256", "384"]
 
@@ -88,6 +88,10 @@ class LeViTOptions:
             grid=architecture.grids(shape.height, shape.width)[-1],
             batch_norm=True,
         )
+
+    def fingerprint(self) -> str:
+        """Changes with the file of weights; empty without one."""
+        return contents_fingerprint([Path(self.weights)]) if self.weights else ""
 
     def check(self, facts: RunFacts) -> Iterator[str]:
         """What is wrong before anything is built."""

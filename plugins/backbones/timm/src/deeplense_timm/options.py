@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import frozen, validators
 
-from deeplense_registry import RunFacts, option
+from deeplense_registry import RunFacts, contents_fingerprint, option
 
 
 @frozen
@@ -39,6 +39,10 @@ class TimmOptions:
     weights: str | None = option(
         "A file of weights as timm publishes them for this model; nothing is ever downloaded.", None
     )
+
+    def fingerprint(self) -> str:
+        """Changes with the file of weights; empty without one."""
+        return contents_fingerprint([Path(self.weights)]) if self.weights else ""
 
     def check(self, facts: RunFacts) -> Iterator[str]:
         """What is wrong before anything is built."""

@@ -76,7 +76,7 @@ class ArchivesOptions:
             raise ValueError("'classes' names a class twice")
 
     def fingerprint(self) -> str:
-        """Changes with the files, of which nothing is read: what the shards are kept by beside the options."""
+        """Changes with the files, of which nothing is read: shards and runs are kept by it beside the options."""
         from .survey import sources
 
         indices = [Path(self.indices)] if self.indices else []

@@ -105,5 +105,5 @@ class SurveysOptions:
     )
 
     def fingerprint(self) -> str:
-        """Changes with the files, of which nothing is read: what the shards are kept by beside the options."""
+        """Changes with the files, of which nothing is read: shards and runs are kept by it beside the options."""
         return files_fingerprint([Path(path).expanduser() for path in (self.path, self.catalogue) if path])

@@ -1,4 +1,4 @@
-"""What the tests of the core and of all plugins share: no deadlines for properties, since machines are busy at times."""
+"""What all tests share: property tests have no deadline, since machines are busy at times."""
 
 from hypothesis import HealthCheck, settings
 

@@ -39,7 +39,7 @@ bench: install
 	for name in reader views simulator; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 	for file in benchmarks/bench_*.py benchmarks/equivariance_pays.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-# Does pretraining pay? About two hours on two cores; a second call goes on where the first stopped.
+# Does pretraining pay? Hours of computing on two cores; a second call goes on where the first stopped.
 science: install
 	$(BIN)/deeplense run specs/pays.toml
 	$(BIN)/deeplense compare runs/pays --baseline supervised --efficiency --markdown

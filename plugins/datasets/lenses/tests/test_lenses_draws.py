@@ -112,6 +112,20 @@ def test_subhaloes():
     assert [one.drawn["substructure_mass"] for one in lenses] == pytest.approx(mass.sum(1).tolist())
 
 
+@pytest.mark.parametrize("recipe", ["model-1", "varied"])
+@pytest.mark.parametrize("name", ["cdm", "axion"])
+def test_the_mass_of_substructure_is_a_dial(recipe, name):
+    once, thrice = draw(name, 5, recipe=recipe), draw(name, 5, recipe=recipe, substructure_scale=3.0)
+    np.testing.assert_array_equal(once.lens.points[:, :2], thrice.lens.points[:, :2])
+    np.testing.assert_allclose(thrice.lens.points[:, 2] ** 2, 3 * once.lens.points[:, 2] ** 2)
+    for drawn in (
+        lambda scene: scene.targets()["substructure_fraction"],
+        lambda scene: scene.meta()["substructure_mass"],
+    ):
+        assert drawn(thrice) == pytest.approx(3 * drawn(once))
+        assert drawn(once) > 0
+
+
 def test_vortices():
     for seed in range(100):
         scene = draw("axion", seed)

@@ -28,6 +28,9 @@ Galaxy-galaxy lenses whose Einstein radius, ellipticity, shear, source and subst
 class. 20 to 60 subhaloes of dN/dm ~ m^-1.9 from 1e8 to 1e10 solar masses, uniform in the area within 2 arcsec; or 1
 to 3 vortices of together such a mass at such places, 50 points each.
 """
+SCALED = """\
+The mass of all substructure is {scale} times that.
+"""
 HST = """\
 The published code cannot make Model III (its HST has no settings); the instrument assumed is WFC3/F160W.
 """
@@ -63,6 +66,7 @@ def about(options: LensesOptions) -> str:
     recipe = RECIPES[options.recipe]
     parts = [
         PUBLISHED.format(model=MODELS[options.recipe]) if recipe.published else VARIED,
+        SCALED.format(scale=_words(options.substructure_scale)) if options.substructure_scale != 1 else "",
         PHYSICS,
         HST if options.recipe == "model-3" else "",
         f"Instrument: {INSTRUMENTS[options.recipe].origin}.\n",

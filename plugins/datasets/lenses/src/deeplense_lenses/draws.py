@@ -101,7 +101,14 @@ class Scene:
 
 
 def draw_scene(
-    recipe: Recipe, label: int, free: Collection[str], stream: Stream, *, partners: int = 1, light: bool = False
+    recipe: Recipe,
+    label: int,
+    free: Collection[str],
+    stream: Stream,
+    *,
+    partners: int = 1,
+    light: bool = False,
+    substructure_scale: float = 1.0,
 ) -> Scene:
     """A lens of class ``label`` and its sources, with the parameters in ``free`` varied.
 
@@ -111,7 +118,7 @@ def draw_scene(
     rng = stream("lens")
     centre = _centre(recipe, rng)
     radius = float(rng.uniform(*ranges.EINSTEIN_RADII))
-    points, drawn = draw_substructure(recipe, label, rng)
+    points, drawn = draw_substructure(recipe, label, rng, substructure_scale)
     ellipticity, shear = recipe.ellipticity, recipe.shear
     if "ellipticity" in free:
         ellipticity = _polar(stream("ellipticity"), ranges.LARGEST_ELLIPTICITY)

@@ -63,6 +63,11 @@ class LensesOptions:
         "source_ellipticity up to 0.3, source_brightness within 1 mag. Recipe varied has all.",
         (),
     )
+    substructure_scale: float = option(
+        "Mass of subhaloes and vortices over the recipe's: the larger, the more the classes differ.",
+        1.0,
+        _positive,
+    )
     noise: Literal["gaussian", "as-published", "intended"] = option(
         'White Gaussian noise at peak_snr ("gaussian", flux in units of the source\'s central brightness); or the '
         'noise that the published images have ("as-published": Model I has shot noise twice, II and III have none); or '

@@ -88,6 +88,7 @@ class LensSimulator(Dataset):
             stream,
             partners=options.partners,
             light=options.lens_light,
+            substructure_scale=options.substructure_scale,
         )
         return resized(scene, _drawn(options.shifted_source_size, stream("resized"))) if split == "shifted" else scene
 

@@ -35,8 +35,8 @@ VORTICES = 3
 POINTS_PER_VORTEX = 50
 
 
-def draw_substructure(recipe: Recipe, label: int, rng: np.random.Generator) -> Drawn:
-    """The substructure of a lens of class ``label``: as published, or of a population.
+def draw_substructure(recipe: Recipe, label: int, rng: np.random.Generator, scale: float = 1.0) -> Drawn:
+    """The substructure of a lens of class ``label``: as published, or of a population; ``scale`` times its mass.
 
     A population's number, masses and places are drawn alike for both classes that have substructure: cdm has a subhalo
     of each mass at its place; axion has 1 to 3 vortices of together the same mass, at the places of the first ones. So
@@ -44,8 +44,8 @@ def draw_substructure(recipe: Recipe, label: int, rng: np.random.Generator) -> D
     """
     draws = _PUBLISHED if recipe.published else _POPULATION
     points, drawn = draws[CLASSES[label]](rng)
-    points[:, 2] = recipe.unit_radius * np.sqrt(points[:, 2] / 1e12)
-    return points, drawn
+    points[:, 2] = recipe.unit_radius * np.sqrt(scale * points[:, 2] / 1e12)
+    return points, {**drawn, "substructure_mass": scale * drawn["substructure_mass"]}
 
 
 def _none(_: np.random.Generator) -> Drawn:

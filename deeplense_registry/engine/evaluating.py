@@ -17,6 +17,7 @@ from ..shards.atomic import write_bytes
 from ..spec import Instance, ViewsTable, digest_of
 from ..views import Pipeline
 from .checkpoint import sha256
+from .folder import SHARED
 from .observers import Observers
 from .pictures import png
 from .provenance import plugin_record, surroundings
@@ -73,7 +74,7 @@ def bench_of(session: Session, observers: Observers, name: str, method: Method) 
         shown=Kept(session, observers, name),
         pipeline=single_views(session, centred=method.encoder().centred_crops),
         kept=ArrayCache(session.folder.embeddings / name, _key(session, name)),
-        shared=ArrayCache(session.folder.path.parent / ".shared", _shared_key(session, method.encoder())),
+        shared=ArrayCache(session.folder.path.parent / SHARED, _shared_key(session, method.encoder())),
         drawn=LabelDraws(session.cell, session.shards, session.folder.splits),
         assign=method.assign,
         arithmetic=session.precision.autocast,

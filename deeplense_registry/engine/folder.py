@@ -21,6 +21,8 @@ from ..shards.atomic import replacing, write_bytes, write_json
 from ..spec import Cell, to_toml
 
 FORMAT = 1
+SHARED = ".shared"
+"""Beside runs of a survey: the folder of what they have in common."""
 
 
 @attrs.frozen

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
 from ..components import UserError
-from ..engine import RunFolder
+from ..engine import SHARED, RunFolder
 from .registry import at_work, entry, half_written
 
 
@@ -39,8 +39,10 @@ def garbage(root: Path) -> list[Garbage]:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; runs lie in runs/<name>/<cell>")
     folders = sorted({file.parent for name in ("manifest.json", ".lock", "spec.toml") for file in root.rglob(name)})
-    runs = [run for run in map(RunFolder, folders) if not at_work(run)]
-    return [Garbage(run, path, why, size(path)) for run in runs for path, why in _of(run)]
+    runs = [*map(RunFolder, folders)]
+    found = [(run, path, why) for run in runs if not at_work(run) for path, why in _of(run)]
+    found += [(run, path, "predictions that runs share, computed again") for run, path in _shared(root, runs)]
+    return [Garbage(run, path, why, size(path)) for run, path, why in found]
 
 
 def delete(found: Garbage) -> int:
@@ -85,3 +87,12 @@ def _of_finished(run: RunFolder) -> Iterator[tuple[Path, str]]:
             yield path, "checkpoint before the last"
     if run.embeddings.is_dir():
         yield run.embeddings, "embeddings, computed again when asked for"
+
+
+def _shared(root: Path, runs: Sequence[RunFolder]) -> Iterator[tuple[RunFolder, Path]]:
+    """What finished surveys hold in common, each with one of the runs that made it."""
+    for path in sorted(root.rglob(SHARED)):
+        makers = [run for run in runs if run.path.parent == path.parent]
+        waiting = [run for run in makers if at_work(run) or entry(run).manifest.get("status") != "finished"]
+        if makers and not waiting:
+            yield makers[0], path

@@ -238,6 +238,20 @@ def test_gc_lists_and_then_deletes(
     assert capsys.readouterr().out == "nothing to delete\n"
 
 
+def test_gc_takes_what_runs_share_when_all_are_finished(make, cells: tuple[Cell, ...]) -> None:
+    run, shared = make(cells[0]), make(cells[1], status="interrupted").path.parent / ".shared"
+    shared.mkdir()
+    (shared / "supervised.npy").write_text("0" * 50)
+    assert garbage(run.path) == []
+    assert garbage(shared.parent) == []
+    make(cells[1])
+    with run.locked():
+        assert garbage(shared.parent) == []
+    assert [(found.path, found.bytes) for found in garbage(shared.parent)] == [(shared, 50)]
+    assert delete(garbage(shared.parent)[0]) == 50
+    assert not shared.exists()
+
+
 def test_gc_leaves_runs_at_work_and_foreign_folders_alone(make, cells: tuple[Cell, ...], tmp_path: Path) -> None:
     run = littered(make, cells, tmp_path)
     (tmp_path / "runs" / "some" / "half" / "thesis.tex").touch()

@@ -181,7 +181,7 @@ def test_what_is_not_finite_is_told(planted, splits):
     for split in splits:
         bench.source.arrays[split][:] = np.inf
     with pytest.raises(UserError, match=r"is not finite: .*lower the one or the other"):
-        measured(finetune(steps=2, checks=1, shift=0.0, rotate=False, head="zero"), bench)
+        measured(finetune(steps=2, checks=1, shift=0.0, rotate=False), bench)
 
 
 def test_options_refuse_what_makes_no_sense():
@@ -193,7 +193,7 @@ def test_options_refuse_what_makes_no_sense():
 def test_the_options_offer_the_metrics_there_are():
     assert {*get_args(ClassMetric), *get_args(QuantityMetric)} == {*METRICS, AUROC_PER_CLASS}
     names = {field.name for field in attrs.fields(FinetuneOptions)}
-    assert names - {field.name for field in attrs.fields(SupervisedOptions)} == {"head", "layer_decay"}
+    assert names - {field.name for field in attrs.fields(SupervisedOptions)} == {"layer_decay"}
 
 
 def test_the_two_entry_points_work():

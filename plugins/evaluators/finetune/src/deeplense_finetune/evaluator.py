@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from attrs import asdict, evolve, frozen
+from attrs import asdict, frozen
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,7 +23,6 @@ from deeplense_registry.evaluation import (
 )
 from deeplense_registry.spec import ViewsTable
 
-from .head import start_as_probe
 from .objective import Objective, objective_for
 from .options import FinetuneOptions, SupervisedOptions
 from .training import Network, batches_of, check_finite, outputs_of, train
@@ -151,11 +150,7 @@ class Task:
         truth = bench.targets("train", self.target)[index]
         classes = len(bench.card.targets[self.target].classes)
         objective = objective_for(options, truth, classes, bench.device)
-        even = evolve(options, weighting="balanced") if options.sampling == "balanced" else options
-        judge = objective_for(even, truth, classes, bench.device)  # of whole splits, which no sampling balances
         network = Network(bench.fresh_encoder(), objective.outputs, bench.autocast).to(bench.device)
-        if isinstance(options, FinetuneOptions) and options.head == "probe":
-            self._probe(network, judge, index, truth)
         order = batches_of(truth, options, options.steps, rng)
         train(
             network,
@@ -166,24 +161,12 @@ class Task:
             learning_rate=options.learning_rate,
             layer_decay=self.layer_decay,
             patience=options.patience,
-            validate=self._validate(network, judge),
+            validate=self._validate(network, objective),
         )
         outputs = outputs_of(network, bench.stream("test", self.test[0], _BATCH))
         check_finite(float(outputs.abs().max()), "an output of the fine-tuned network")
         predicted: NDArray[Any] = objective.predict(outputs).double().cpu().numpy()
         return predicted
-
-    def _probe(self, network: Network, objective: Objective, index: NDArray[np.int64], truth: NDArray[Any]) -> None:
-        """Start the head as a probe of the embeddings that the other evaluators use."""
-        device = self.bench.device
-        train = torch.tensor(self.bench.embeddings("train"), device=device)  # (N, D)
-        labelled = train[torch.from_numpy(index)], _tensor(truth, device)
-        val = self.val and (
-            torch.tensor(self.bench.embeddings("val")[self.val[0]], device=device),
-            _tensor(self.val[1], device),
-        )
-        start_as_probe(network.head, objective, train, labelled, val)
-        network.ready = True
 
     def _batches(self, rows: NDArray[np.int64], truth: NDArray[Any], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Views (b, C, H, W) of the images at ``rows`` (S, b), each time new, with their truth."""

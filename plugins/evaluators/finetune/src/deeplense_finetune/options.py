@@ -100,11 +100,6 @@ class FinetuneOptions(TrainingOptions):
 
     steps: int = option("Steps of a training.", 300, validators.ge(1))
     learning_rate: float = option("Of the head, at its peak.", 1e-3, validators.gt(0.0))
-    head: Literal["probe", "zero"] = option(
-        'The linear head starts as a linear probe of the frozen encoder on the same labels ("probe"), which also '
-        'predicts if no later state is better on the validation split; or at 0 ("zero").',
-        "probe",
-    )
     layer_decay: float = option(
         "The learning rate of each twelfth of the encoder's layers is this part of the next one's; that of the last "
         "is this part of the head's. 1: all alike.",

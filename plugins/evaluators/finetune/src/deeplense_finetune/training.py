@@ -24,11 +24,7 @@ Index = NDArray[np.int64]
 
 
 class Network(nn.Module):
-    """An encoder, in the precision of its run, with a linear head, which starts at 0: the first step moves it alone.
-
-    Attributes:
-        ready: Whether the head predicts before the first step.
-    """
+    """An encoder, in the precision of its run, with a linear head, which starts at 0: the first step moves it alone."""
 
     def __init__(
         self, encoder: Backbone, outputs: int, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
@@ -39,7 +35,6 @@ class Network(nn.Module):
         self.head = nn.Linear(encoder.width, outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.ready = False
 
     def forward(self, images: Tensor) -> Tensor:
         """(b, C, H, W) to (b, O)."""
@@ -109,8 +104,6 @@ def train(
     )
     warmup = round(options.warmup * steps)
     best = _Best(network, patience)
-    if validate and network.ready:
-        best.look(validate())
     due = {round(check * steps / options.checks) for check in range(1, options.checks + 1)} if validate else set()
     for step, (images, truth) in enumerate(batches):
         rate = warmup_cosine(learning_rate, 0.0, step, steps, warmup)

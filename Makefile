@@ -41,10 +41,11 @@ bench: install
 
 # Does pretraining pay? Hours of computing on two cores; a second call goes on where the first stopped.
 science: install
-	$(BIN)/deeplense run specs/pays.toml
-	$(BIN)/deeplense compare runs/pays --baseline supervised --efficiency --markdown
-	$(BIN)/deeplense compare runs/pays --baseline supervised --markdown
-	$(BIN)/deeplense compare runs/pays --baseline untrained --markdown
+	for name in pays pays-pairs; do \
+		$(BIN)/deeplense run specs/$$name.toml || exit 1; \
+		$(BIN)/deeplense compare runs/$$name --baseline supervised --efficiency --markdown || exit 1; \
+		$(BIN)/deeplense compare runs/$$name --baseline untrained --markdown || exit 1; \
+	done
 
 # Documents that are made rather than written.
 docs: install

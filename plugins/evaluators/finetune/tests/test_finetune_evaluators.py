@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from deeplense_finetune import deeplense_components, evaluator
-from deeplense_finetune.evaluator import Finetune, Supervised
+from deeplense_finetune.evaluator import Finetune, Supervised, Task
 from deeplense_finetune.options import ClassMetric, FinetuneOptions, QuantityMetric, SupervisedOptions
 from deeplense_finetune.training import train
 
@@ -109,6 +109,17 @@ def test_balancing_finds_the_rare_class(planted):
         recall[name] = measured(evaluator, bench)["class", "balanced_accuracy", 100].value
     assert recall["weighted"] > recall["plain"] + 0.05
     assert recall["sampled"] > recall["plain"] + 0.05
+
+
+@pytest.mark.parametrize("options", [{"weighting": "balanced"}, {"sampling": "balanced"}, {}])
+def test_a_balanced_training_is_judged_as_balanced_on_any_validation_split(planted, monkeypatch, options):
+    judged = []
+    monkeypatch.setattr(Task, "_validate", lambda self, network, objective: judged.append(objective))
+    bench = planted(shares=(20, 1, 1), sizes=(400, 200, 100), budgets=(100,), draws=1)
+    bench.source.known["val"]["class"] = np.repeat([0, 1, 2], [50, 50, 100])  # not as the draw
+    measured(finetune(steps=1, **options), bench)
+    expected = [4 / 3, 4 / 3, 2 / 3] if options else [1.0, 1.0, 1.0]
+    assert judged[0].weights.tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("regression", ["mse", "nll", "bins"])

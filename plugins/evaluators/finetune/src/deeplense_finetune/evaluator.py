@@ -23,7 +23,7 @@ from deeplense_registry.evaluation import (
 )
 from deeplense_registry.spec import ViewsTable
 
-from .objective import Objective, objective_for
+from .objective import Classes, Objective, objective_for
 from .options import FinetuneOptions, SupervisedOptions
 from .training import Network, batches_of, check_finite, outputs_of, train
 
@@ -161,7 +161,7 @@ class Task:
             learning_rate=options.learning_rate,
             layer_decay=self.layer_decay,
             patience=options.patience,
-            validate=self._validate(network, objective),
+            validate=self._validate(network, self._judge(objective)),
         )
         outputs = outputs_of(network, bench.stream("test", self.test[0], _BATCH))
         check_finite(float(outputs.abs().max()), "an output of the fine-tuned network")
@@ -177,6 +177,16 @@ class Task:
         views = self.bench.views("train", rows.ravel(), rows.shape[1], seed=seed, table=table)
         for images, known in zip(views, truth, strict=True):
             yield images, _tensor(known, self.bench.device)
+
+    def _judge(self, objective: Objective) -> Objective:
+        """The loss on the validation split, whose classes need not be as uneven as those of a draw.
+
+        Where the options balance classes, each counts alike in that split too.
+        """
+        balanced = "balanced" in (self.options.weighting, self.options.sampling)
+        if self.val is None or not balanced or not isinstance(objective, Classes):
+            return objective
+        return Classes.balanced(self.val[1], objective.outputs, self.bench.device)
 
     def _validate(self, network: Network, objective: Objective) -> Any:
         """The loss on the validation split as a function, or ``None`` without one."""

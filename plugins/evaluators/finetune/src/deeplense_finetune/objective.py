@@ -38,6 +38,13 @@ class Classes:
 
     weights: Tensor
 
+    @classmethod
+    def balanced(cls, truth: Array, classes: int, device: torch.device) -> Classes:
+        """Each of the classes that ``truth`` (n,) holds counts alike in the mean over it, the others nothing."""
+        counts = np.bincount(truth, minlength=classes)
+        weights = np.divide(len(truth), (counts > 0).sum() * counts, out=np.zeros(classes), where=counts > 0)
+        return cls(torch.tensor(weights, dtype=torch.float32, device=device))
+
     @property
     def outputs(self) -> int:
         """One logit a class."""
@@ -125,10 +132,9 @@ def objective_for(options: TrainingOptions, truth: Array, classes: int, device: 
             "which nothing can be learned; raise [labels] budgets, or set labels.stratified = true"
         )
     if classes:
-        counts = np.bincount(truth, minlength=classes)
-        balanced = np.divide(len(truth), (counts > 0).sum() * counts, out=np.zeros(classes), where=counts > 0)
-        weights = balanced if options.weighting == "balanced" else np.ones(classes)
-        return Classes(torch.tensor(weights, dtype=torch.float32, device=device))
+        if options.weighting == "balanced":
+            return Classes.balanced(truth, classes, device)
+        return Classes(torch.ones(classes, device=device))
     if options.regression == "bins":
         low, high = options.range or (float(truth.min()), float(truth.max()))
         return Bins(low, high, options.bins)

@@ -137,7 +137,7 @@ def _curves(
         if trained is None:
             continue
         both = paired([trained, baseline]) if baseline is not None else None
-        mine[condition.labels] = goodness(condition.metric, both[0] if both else trained.replicates)
+        mine[condition.labels] = goodness(condition.metric, both[0] if both else trained.table)
         if both:
             theirs[condition.labels] = goodness(condition.metric, both[1])
     return mine, theirs

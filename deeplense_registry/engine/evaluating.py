@@ -71,6 +71,7 @@ def bench_of(session: Session, observers: Observers, name: str, method: Method) 
         scaling=session.scaling,
         labels=session.cell.labels,
         device=torch.device(session.device),
+        seed=session.cell.seed,
         shown=Kept(session, observers, name),
         pipeline=single_views(session, centred=method.encoder().centred_crops),
         kept=ArrayCache(session.folder.embeddings / name, _key(session, name)),

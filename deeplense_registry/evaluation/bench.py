@@ -75,6 +75,7 @@ class EncoderBench(Bench):
         scaling: Flux to the encoder's input, (b, C, H, W) to the same, as in training; runs on ``device``.
         labels: The spec's ``[labels]``.
         device: Where the encoder computes.
+        seed: Of the run.
         shown: Takes pictures, files and points.
         pipeline: Makes single full-size views, as a table of ``[views]`` allows (``None``: as the spec does).
         kept: Where embeddings are kept beyond this process, if anywhere.
@@ -92,6 +93,7 @@ class EncoderBench(Bench):
     labels: LabelsTable
     device: torch.device
     shown: Shown
+    seed: int = 0
     pipeline: Callable[[ViewsTable | None], Callable[..., Views]] | None = None
     kept: ArrayCache | None = None
     shared: ArrayCache | None = None

@@ -87,6 +87,7 @@ def measure(
             "target": target,
             "labels": len(draws[0].index),
             "repeats": len(draws),
+            "draws": tuple(draw.number for draw in draws),
             "encoder": encoder,
         }
         for metric in chosen:

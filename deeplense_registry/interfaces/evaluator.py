@@ -32,6 +32,7 @@ class Measurement:
         value: The mean over repeats.
         low, high: Ends of the 95 % interval; equal to ``value`` where there is none.
         repeats: The number of label draws (or seeds) behind it.
+        draws: Their numbers, if they are label draws; none means the first ones.
         replicates: (1 + R, repeats), or ``None``: the score of each draw, and below it on R resamples of the test
             images. Measurements of one data set and target share their resamples, so that differences pair.
     """
@@ -46,6 +47,7 @@ class Measurement:
     low: float
     high: float
     repeats: int = field(default=1, validator=validators.ge(1))
+    draws: tuple[int, ...] = field(default=(), converter=tuple)
     replicates: NDArray[np.float64] | None = field(default=None, eq=False, repr=False)
 
     @property
@@ -79,8 +81,10 @@ class Bench(ABC):
         encoder: Which encoder is judged: "trained" or "untrained".
         card: The data set's card.
         device: Where the encoder computes; batches are there.
+        seed: Of the run.
     """
 
+    seed: int = 0
     encoder: str
     card: DatasetCard
     device: torch.device

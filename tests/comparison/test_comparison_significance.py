@@ -125,12 +125,35 @@ def test_letters_go_on_after_z():
 
 def test_pairs_are_of_common_seeds_and_first_draws():
     rng = np.random.default_rng(0)
-    one = Scores((0, 1, 3), rng.normal(size=(11, 3, 5)))
-    other = Scores((1, 2, 3), rng.normal(size=(6, 3, 2)))
+    one = Scores((0, 1, 3), rng.normal(size=(11, 3, 5)), 3 * ((0, 1, 2, 3, 4),))
+    other = Scores((1, 2, 3), rng.normal(size=(6, 3, 2)), 3 * ((0, 1),))
     mine, theirs = paired([one, other])
     assert mine == pytest.approx(one.replicates[:6, [1, 2], :2])
     assert theirs == pytest.approx(other.replicates[:6, [0, 2], :2])
     assert paired([one, evolve(other, seeds=(4, 5, 6))]) is None
+
+
+def test_seeds_with_draws_of_their_own_are_one_observation_each():
+    rng = np.random.default_rng(0)
+    one = Scores((0, 1, 2), rng.normal(size=(6, 3, 4)), 3 * ((0, 1, 2, 3),))
+    other = Scores((0, 1, 2), rng.normal(size=(6, 3, 2)), ((0, 1), (2, 3), (0, 1)))
+    assert other.draws == 4
+    mine, theirs = paired([one, other])
+    own, turn = one.replicates, other.replicates
+    of_first = np.concatenate([own[:, 0, :2], own[:, 2, :2]], axis=1).mean(1)
+    assert mine == pytest.approx(np.stack([of_first, own[:, 1, 2:].mean(1)], axis=1)[..., None])
+    assert theirs == pytest.approx(np.stack([turn[:, [0, 2]].mean((1, 2)), turn[:, 1].mean(1)], axis=1)[..., None])
+    assert other.value == pytest.approx(theirs[0].mean())
+    assert paired([other, evolve(other, numbers=((0, 1), (0, 1), (2, 3)))]) is None
+
+
+def test_the_interval_of_seeds_with_draws_of_their_own_covers():
+    rng, inside = np.random.default_rng(1), 0
+    for _ in range(1000):
+        scores = rng.normal(size=(1, 5, 1)) + 3.0 * rng.normal(size=(1, 5, 2))
+        found = Scores(tuple(range(5)), scores, tuple((2 * k, 2 * k + 1) for k in range(5))).interval("r2")
+        inside += found.low < 0.0 < found.high
+    assert 930 <= inside <= 970
 
 
 @pytest.mark.parametrize(

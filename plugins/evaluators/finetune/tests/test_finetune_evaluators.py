@@ -128,6 +128,17 @@ def test_every_loss_of_quantities_learns(planted, regression):
     assert measured(evaluator, planted(budgets=("all",)))["radius", "r2", 105].value > 0.6
 
 
+def test_seeds_take_turns_with_the_draws(planted):
+    taken = []
+    for seed in range(4):
+        bench = planted(budgets=(30, "all"), draws=5)
+        bench.seed = seed
+        found = measured(finetune(draws=2, steps=2), bench)
+        assert found["class", "auroc", 105].draws == (0,)
+        taken.append(found["class", "auroc", 30].draws)
+    assert taken == [(0, 1), (2, 3), (0, 1), (2, 3)]  # a fifth draw would be shared in part
+
+
 def test_budgets_and_draws_can_be_left_out(planted):
     bench = planted(budgets=(5, 30, "all"))
     found = measured(finetune(largest_budget=30, draws=1, steps=2), bench)

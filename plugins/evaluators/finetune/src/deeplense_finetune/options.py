@@ -49,7 +49,11 @@ class TrainingOptions:
     largest_budget: int | None = option(
         "Leave out label budgets above this; by default none.", None, _some(validators.ge(1))
     )
-    draws: int = option("At most so many draws of each budget, since each is a training.", 2, validators.ge(1))
+    draws: int = option(
+        "At most so many draws of each budget, since each is a training; runs of other seeds take the next ones.",
+        2,
+        validators.ge(1),
+    )
 
     epochs: int | None = option("Passes over the labelled images, instead of steps.", None, _some(validators.ge(1)))
     batch_size: int = option("Labelled images in a step; all of them where there are fewer.", 32, validators.ge(2))

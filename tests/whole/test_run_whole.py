@@ -54,8 +54,9 @@ def test_the_folder_holds_what_the_design_promises(finished: Path) -> None:
 def test_measurements_are_of_both_encoders(finished: Path) -> None:
     rows = json.loads((finished / "measurements.json").read_text())
     assert set(rows[0]) == {
-        *("evaluator", "target", "metric", "split", "labels", "encoder", "value", "low", "high", "repeats")
+        *("evaluator", "target", "metric", "split", "labels", "encoder", "value", "low", "high", "repeats", "draws")
     }
+    assert rows[0]["draws"] == [*range(rows[0]["repeats"])]
     assert {row["encoder"] for row in rows} == {"trained", "untrained"}
     assert {(row["evaluator"], row["target"]) for row in rows} == {("knn", "class"), ("knn", "einstein_radius")}
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)

@@ -25,10 +25,12 @@ def embed(encoder: Backbone, batches: Iterable[Tensor]) -> NDArray[np.float32]:
     Raises:
         UserError: Embeddings are not finite; the message says of how many images.
     """
+    rows, broken = [np.zeros((0, encoder.width), dtype=np.float32)], 0
     with _evaluating(encoder), torch.no_grad():
-        rows = [encoder(batch).pooled.float().cpu().numpy() for batch in batches]
-    pooled: NDArray[np.float32] = np.concatenate(rows) if rows else np.zeros((0, encoder.width), dtype=np.float32)
-    broken = int((~np.isfinite(pooled)).any(1).sum())
+        for batch in batches:
+            rows.append(encoder(batch).pooled.float().cpu().numpy())
+            broken += int((~np.isfinite(rows[-1])).any(1).sum())
+    pooled: NDArray[np.float32] = np.concatenate(rows)
     if broken:
         raise UserError(
             f"the encoder's embeddings of {broken} of {len(pooled)} images are not finite; the training diverged "

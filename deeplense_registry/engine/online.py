@@ -44,7 +44,7 @@ def subset(count: int, most: int) -> NDArray[np.int64]:
 def spread(session: Session, encoder: Backbone) -> dict[str, float]:
     """``encoder/embedding_std`` and ``encoder/effective_rank`` of pooled features of clean training images."""
     index = subset(session.facts.images, SPREAD_IMAGES)
-    pooled = torch.from_numpy(embed(encoder, session.images("train", index)))
+    pooled = torch.from_numpy(embed(encoder, session.images("train", index), len(index)))
     return {
         "encoder/embedding_std": float(embedding_std(pooled)),
         "encoder/effective_rank": float(effective_rank(pooled)),
@@ -88,7 +88,7 @@ class OnlineProbe:
 
     def __call__(self, encoder: Backbone) -> dict[str, float]:
         """``online/<target>/knn`` and ``online/<target>/linear``: accuracy of a class, R2 of a quantity."""
-        train, val = (embed(encoder, self._session.images(*item)) for item in self._index.items())
+        train, val = (embed(encoder, self._session.images(*item), len(item[1])) for item in self._index.items())
         scores: dict[str, float] = {}
         for name, labels in self._labels.items():
             for probe, score in probes(train, labels.train, val, labels.val).items():

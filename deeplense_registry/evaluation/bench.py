@@ -229,7 +229,8 @@ class EncoderBench(Bench):
         self.shown.projector(name, vectors, labels, thumbnails)
 
     def _embed(self, split: str) -> NDArray[np.float32]:
-        return embed(self.backbone, self.stream(split, np.arange(self._count(split)), _BATCH))
+        count = self._count(split)
+        return embed(self.backbone, self.stream(split, np.arange(count), _BATCH), count)
 
     def _count(self, split: str) -> int:
         known = ", ".join(repr(name) for name in self.card.splits)

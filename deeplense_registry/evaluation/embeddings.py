@@ -15,25 +15,33 @@ from ..components import UserError
 from ..interfaces import Backbone
 
 
-def embed(encoder: Backbone, batches: Iterable[Tensor]) -> NDArray[np.float32]:
+def embed(encoder: Backbone, batches: Iterable[Tensor], count: int) -> NDArray[np.float32]:
     """(N, D) float32, the pooled features in evaluation mode; the encoder's modes are restored.
+
+    Memory is that array and one batch.
 
     Args:
         encoder: The encoder.
         batches: (b, C, H, W) each, scaled, on the encoder's device.
+        count: N, how many images the batches have together.
 
     Raises:
+        ValueError: There are more or fewer images.
         UserError: Embeddings are not finite; the message says of how many images.
     """
-    rows, broken = [np.zeros((0, encoder.width), dtype=np.float32)], 0
+    pooled = np.empty((count, encoder.width), dtype=np.float32)
+    done = broken = 0
     with _evaluating(encoder), torch.no_grad():
         for batch in batches:
-            rows.append(encoder(batch).pooled.float().cpu().numpy())
-            broken += int((~np.isfinite(rows[-1])).any(1).sum())
-    pooled: NDArray[np.float32] = np.concatenate(rows)
+            rows = encoder(batch).pooled.float().cpu().numpy()
+            pooled[done : done + len(rows)] = rows[: max(0, count - done)]
+            done += len(rows)
+            broken += int((~np.isfinite(rows)).any(1).sum())
+    if done != count:
+        raise ValueError(f"{count} images were announced, {done} came")
     if broken:
         raise UserError(
-            f"the encoder's embeddings of {broken} of {len(pooled)} images are not finite; the training diverged "
+            f"the encoder's embeddings of {broken} of {count} images are not finite; the training diverged "
             '(lower train.learning_rate, or use train.precision = "fp32") or an image\'s flux overflows'
         )
     return pooled

@@ -108,7 +108,7 @@ def batches(seed=0, sizes=(6, 6, 6)):
 def test_embeddings_are_the_encoders_in_evaluation_mode():
     tiny = encoder().train()
     tiny.norm.eval()  # a part that was frozen
-    found = embed(tiny, batches())
+    found = embed(tiny, batches(), 18)
     assert (tiny.training, tiny.norm.training, tiny.drop.training) == (True, False, True)
     assert found.dtype == np.float32
     with torch.no_grad():
@@ -117,7 +117,13 @@ def test_embeddings_are_the_encoders_in_evaluation_mode():
 
 
 def test_no_batches_give_no_rows():
-    assert embed(encoder(), []).shape == (0, 5)
+    assert embed(encoder(), [], 0).shape == (0, 5)
+
+
+@pytest.mark.parametrize("count", [12, 17, 19])
+def test_batches_of_another_number_of_images_are_refused(count):
+    with pytest.raises(ValueError, match="images"):
+        embed(encoder(), batches(), count)
 
 
 def test_non_finite_embeddings_are_counted():
@@ -125,7 +131,7 @@ def test_non_finite_embeddings_are_counted():
     first[2, 0, 4, 4] = torch.nan
     third[:2] = torch.inf
     with pytest.raises(UserError, match="of 3 of 18 images are not finite"):
-        embed(encoder(), [first, second, third])
+        embed(encoder(), [first, second, third], 18)
 
 
 def test_statistics_are_the_average_over_batches():
@@ -173,7 +179,7 @@ def test_the_bench_embeds_a_split_once_in_batches_of_256():
     assert one.backbone.forwards == 2
     assert one.source.largest == 256
     images = torch.tensor(one.source.arrays["train"], dtype=torch.float32)
-    np.testing.assert_allclose(first, embed(encoder(), [2 * images]), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(first, embed(encoder(), [2 * images], len(images)), rtol=1e-4, atol=1e-6)
     with pytest.raises(ValueError, match="read-only"):
         first[0, 0] = 1
 
@@ -181,7 +187,7 @@ def test_the_bench_embeds_a_split_once_in_batches_of_256():
 def test_of_partners_the_first_is_embedded():
     one = bench(partners=3)
     images = torch.tensor(one.source.arrays["test"][:, 0], dtype=torch.float32)
-    np.testing.assert_allclose(one.embeddings("test"), embed(encoder(), [2 * images]), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(one.embeddings("test"), embed(encoder(), [2 * images], len(images)), rtol=1e-4, atol=1e-6)
 
 
 def test_streams_keep_the_order():
@@ -228,7 +234,7 @@ def test_a_fresh_encoder_is_free():
     assert all(parameter.requires_grad for parameter in fresh.parameters())
     with torch.no_grad():
         fresh.conv.weight.zero_()
-    np.testing.assert_array_equal(embed(one.backbone, one.stream("test", np.arange(40), 256)), before)
+    np.testing.assert_array_equal(embed(one.backbone, one.stream("test", np.arange(40), 256), 40), before)
     assert not one.backbone.conv.weight.requires_grad
 
 

@@ -34,7 +34,7 @@ def embed_stack(encoder: Encoder, images: Stack, report: Report = silent) -> Vec
     """
     parts = (np.arange(start, min(start + BATCH, len(images))) for start in range(0, len(images), BATCH))
     with read_ahead(partial(_read, images), parts) as batches:
-        return embed(encoder.backbone, _scaled(encoder, batches, report, len(images)))
+        return embed(encoder.backbone, _scaled(encoder, batches, report, len(images)), len(images))
 
 
 def _read(images: Stack, index: Index) -> Images:

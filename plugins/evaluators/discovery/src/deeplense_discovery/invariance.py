@@ -86,7 +86,7 @@ class Invariance(Evaluator):
         """(n,) how far each view is from its image. One seed a name: along a curve the draws are the same."""
         seed = int(bench.rng("invariance", name).integers(2**31))
         views = bench.views(self.options.split, index, CHUNK, seed=seed, table=table)
-        change = embed(bench.fresh_encoder(), views).astype(np.float64) - still
+        change = embed(bench.fresh_encoder(), views, len(index)).astype(np.float64) - still
         distances: NDArray[np.float64] = np.linalg.norm(change, axis=1)
         return distances
 

@@ -79,7 +79,7 @@ class Trust(Evaluator):
         )
         seed = int(bench.rng("trust", "views").integers(2**31))
         views = bench.views("test", test.index, CHUNK, seed=seed, table=table)
-        return Known(test.index, embed(bench.fresh_encoder(), views), test.truth)
+        return Known(test.index, embed(bench.fresh_encoder(), views, len(test.index)), test.truth)
 
     def _judge(self, bench: Bench, target: str, drawn: Array, test: Known, shifted: Known | None) -> Judgements:
         sets = [test] if shifted is None else [test, shifted]

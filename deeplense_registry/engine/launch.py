@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 
 from ..components import UserError
 from .folder import RunFolder
@@ -32,7 +33,8 @@ def train_in_processes(session: Session, observers: Observers, stop: Callable[[]
     folder = session.folder
     for mark in (folder.stop_mark, folder.error):
         mark.unlink(missing_ok=True)
-    code = _wait(_start(folder, session.cell.execute.processes, lock), folder, stop)
+    with TemporaryDirectory(prefix="deeplense-torchrun-") as logs:
+        code = _wait(_start(folder, session.cell.execute.processes, lock, logs), folder, stop)
     if folder.stop_mark.exists():
         folder.stop_mark.unlink()
         raise Interrupted("stopped")
@@ -41,8 +43,10 @@ def train_in_processes(session: Session, observers: Observers, stop: Callable[[]
     observers.training_started(steps=session.facts.steps, step=session.facts.steps)
 
 
-def _start(folder: RunFolder, processes: int, lock: int) -> subprocess.Popen[bytes]:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+def _start(folder: RunFolder, processes: int, lock: int, logs: str) -> subprocess.Popen[bytes]:
+    """``logs`` is where torchrun makes its folders; by itself it would leave them behind."""
+    options = ["--standalone", f"--nproc-per-node={processes}", f"--log-dir={logs}"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *options]
     command = [*torchrun, "--module", "deeplense_registry.engine.worker", str(folder.path), str(os.getpid())]
     environment = {"OMP_NUM_THREADS": "1", **os.environ}  # as torchrun would, without its warning
     with (folder.path / "torchrun.log").open("wb") as log:  # torchrun's own words; the workers speak on stdout

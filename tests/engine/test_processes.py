@@ -15,7 +15,7 @@ Record = dict[str, torch.Tensor]
 
 def run(out: Path, processes: int, *words: object) -> list[Record]:
     """The records of every rank."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", f"--log-dir={out}.logs"]
     command = [sys.executable, *(torchrun if processes > 1 else []), str(SCRIPT), str(out), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

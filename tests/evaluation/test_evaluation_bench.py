@@ -187,7 +187,9 @@ def test_the_bench_embeds_a_split_once_in_batches_of_256():
 def test_of_partners_the_first_is_embedded():
     one = bench(partners=3)
     images = torch.tensor(one.source.arrays["test"][:, 0], dtype=torch.float32)
-    np.testing.assert_allclose(one.embeddings("test"), embed(encoder(), [2 * images], len(images)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        one.embeddings("test"), embed(encoder(), [2 * images], len(images)), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_streams_keep_the_order():

@@ -38,7 +38,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def launch(processes: int, out: Path) -> None:
     """One launch for every method: starting torch takes longer than what it does then."""
     out.mkdir()
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", f"--log-dir={out}/logs"]
     command = [sys.executable, *(torchrun if processes > 1 else []), str(SCRIPT), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

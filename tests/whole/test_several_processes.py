@@ -26,10 +26,13 @@ def encoder(folder: Path) -> bytes:
 
 
 def test_two_processes_give_the_bytes_of_one(deeplense, tiny: Path, alone: Path, tmp_path: Path) -> None:
-    deeplense("run", tiny, "--runs", tmp_path, "--processes", 2, *REPRODUCIBLE)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    deeplense("run", tiny, "--runs", tmp_path, "--processes", 2, *REPRODUCIBLE, TMPDIR=str(temporary))
     run = tmp_path / "tiny" / "simclr-levit"
     assert encoder(run) == encoder(alone)
     assert (run / "measurements.json").read_bytes() == (alone / "measurements.json").read_bytes()
+    assert {path.name.split("_")[0] for path in temporary.iterdir()} <= {"torchinductor"}  # torch's own cache
 
 
 def test_begun_on_two_and_continued_on_one(

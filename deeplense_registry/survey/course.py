@@ -10,7 +10,7 @@ from statistics import fmean
 
 from ..engine import RunFolder
 from .attempt import Task
-from .forecast import Forecast, Key, Work, forecast
+from .forecast import Forecast, Key, Work, forecast, predicted
 from .pace import Pace
 from .tail import Tail
 
@@ -80,13 +80,30 @@ class Course:
         return [event["text"] for event in events if event["event"] == "warning"]
 
     def _work(self) -> Iterator[Work]:
+        shared = self._shared()
         for task in self.tasks:
             path = task.folder.path
             if path not in self._ended:
                 pace = self._paces[path]
                 steps = max(0, self._steps(task) - pace.step)
                 spent = time.time() - pace.evaluating if pace.evaluating else 0.0
-                yield Work(_key(task), steps, pace.per_step, spent)
+                yield Work(_key(task), steps, pace.per_step, spent, shared.get(path, 0.0))
+
+    def _shared(self) -> dict[Path, float]:
+        """Seconds for what cells of one backbone and seed share, at the first of each group where none has ended."""
+        made: dict[Key, float] = {}
+        first: dict[Key, Path] = {}
+        for task in self.tasks:
+            path, group = task.folder.path, _group(task)
+            if (took := self._paces[path].shared) is not None:
+                made[group] = max(took, made.get(group, 0.0))
+            elif path not in self._ended:
+                first.setdefault(group, path)
+        measured: dict[Key, list[float]] = defaultdict(list)
+        for group, took in made.items():
+            measured[group[:-1]].append(took)
+        means = {key: fmean(values) for key, values in measured.items()}
+        return {path: predicted(means, group[:-1]) for group, path in first.items() if means and group not in made}
 
     def _steps(self, task: Task) -> int:
         """Of a whole run: all cells of a data set take the same number, which a skew may make smaller."""
@@ -105,6 +122,11 @@ class Course:
             if value is not None:
                 found[_key(task)].append(value)
         return {key: fmean(values) for key, values in found.items()}
+
+
+def _group(task: Task) -> Key:
+    """Which cells train the same network from scratch."""
+    return (task.cell.dataset.name, task.cell.backbone.name, str(task.cell.seed))
 
 
 def _key(task: Task) -> Key:

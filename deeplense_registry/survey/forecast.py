@@ -21,12 +21,14 @@ class Work:
         steps: Training steps left.
         per_step: Seconds a step, where this very cell was timed.
         evaluated: Seconds that its evaluation has taken so far; 0 before.
+        shared: Seconds it takes for what other cells then need not compute.
     """
 
     key: Key
     steps: int
     per_step: float | None = None
     evaluated: float = 0.0
+    shared: float = 0.0
 
 
 @frozen
@@ -50,7 +52,7 @@ def forecast(
     Args:
         work: The cells that are not finished.
         per_step: Seconds a step, of the cells that were timed, finished ones included.
-        rest: Seconds beside training, of the cells that have ended.
+        rest: Seconds beside training and what is shared, of the cells that have ended.
         workers: Cells at work at once.
 
     Returns:
@@ -62,7 +64,7 @@ def forecast(
     for one in work:
         pace = one.per_step if one.per_step is not None else predicted(per_step, one.key)
         beside = predicted(rest, one.key) if rest else 0.0
-        left.append(one.steps * pace + max(0.0, beside - one.evaluated))
+        left.append(one.steps * pace + max(0.0, beside + one.shared - one.evaluated))
     return Forecast(max(sum(left) / workers, max(left, default=0.0)), whole=bool(rest))
 
 

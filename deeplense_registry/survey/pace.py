@@ -19,7 +19,9 @@ class Pace:
         loss, rate: The last logged loss and images per second.
         measured: Measurements of this evaluation.
         evaluating: When the evaluation began (Unix time), while it lasts.
-        rest: Seconds that the last whole run took beside training: opening data, evaluation.
+        rest: Seconds that the last whole run took beside training, by itself: opening data, evaluation.
+        shared: Seconds that it took to measure the supervised network, which the runs of one backbone and seed share:
+            the first of them trains it.
     """
 
     phase: str = ""
@@ -32,9 +34,12 @@ class Pace:
     measured: int = 0
     evaluating: float | None = None
     rest: float | None = None
+    shared: float | None = None
     _before: tuple[float, int] | None = None  # when a step was last logged, and which
     _started: float = 0.0
     _setup: float = 0.0
+    _supervised: float = 0.0
+    _last: float = 0.0  # when the evaluation began, or a measurement was logged
 
     @property
     def per_step(self) -> float | None:
@@ -54,6 +59,7 @@ class Pace:
     def _on_phase(self, event: Mapping[str, Any]) -> None:
         self.phase = event["name"]
         self.evaluating = event["time"] if self.phase == "evaluation" else None
+        self._last, self._supervised = event["time"], 0.0
 
     def _on_training(self, event: Mapping[str, Any]) -> None:
         self.phase, self.step, self.steps = "training", event["step"], event["steps"]
@@ -71,8 +77,12 @@ class Pace:
 
     def _on_measurement(self, event: Mapping[str, Any]) -> None:
         self.measured += 1
+        if event.get("encoder") == "supervised":
+            self._supervised += event["time"] - self._last
+        self._last = event["time"]
 
     def _on_ended(self, event: Mapping[str, Any]) -> None:
         if event["status"] == "finished" and self.evaluating is not None:
-            self.rest = self._setup + event["time"] - self.evaluating
+            self.rest = self._setup + event["time"] - self.evaluating - self._supervised
+            self.shared = self._supervised
         self.phase, self.evaluating, self._before = "", None, None

@@ -136,6 +136,25 @@ def test_a_finished_cell_tells_of_evaluation(tasks: list[Task]) -> None:
     assert course.done == 1
 
 
+def test_what_cells_share_counts_once_for_each_seed(tasks: list[Task]) -> None:
+    """Two methods by two seeds: the first cell trained the supervised network of its seed, another has yet to."""
+    supervised = events((44.0, "measurement", {"encoder": "supervised"}), (47.0, "ended", {"status": "finished"}))
+    course = Course(tasks, {"lenses": 320}, workers=1)
+    write(tasks[0], [*WHOLE[:-1], *supervised])
+    course.end(tasks[0])
+    course.read([tasks[0].folder])
+    left = course.forecast()
+    assert left is not None
+    assert left.seconds == pytest.approx(3 * (20 * 0.5 + 6.0) + 30.0)
+    other = next(task for task in tasks if task.cell.seed != tasks[0].cell.seed)
+    write(other, [*WHOLE[:-1], *supervised])
+    course.end(other)
+    course.read([other.folder])
+    left = course.forecast()
+    assert left is not None
+    assert left.seconds == pytest.approx(2 * (20 * 0.5 + 6.0))
+
+
 def test_what_was_logged_before_is_known_and_warned_of_once(tasks: list[Task]) -> None:
     write(tasks[0], WHOLE)
     course = Course(tasks, {}, workers=2)

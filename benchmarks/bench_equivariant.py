@@ -15,9 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-import time
 from collections.abc import Callable
-from statistics import median
 
 import torch
 from deeplense_equivariant.backbone import Equivariant
@@ -27,10 +25,11 @@ from deeplense_equivariant.pose import compose, pose_of, transform
 from deeplense_equivariant.sampling import lattice, sample
 from torch import Tensor
 
-from deeplense_registry import Backbone, ImageShape, build
+from benchmarks.networks import SHAPE, both_ways, turns
+from benchmarks.timing import line
+from deeplense_registry import Backbone, build
 from deeplense_registry.evaluation.equivariance import scenes
 
-SHAPE = ImageShape(1, 64, 64)
 GOAL = 1.8
 Step = Callable[[], Tensor]
 
@@ -45,18 +44,6 @@ def whole(images: Tensor, use: str, **options: object) -> Step:
     """Features."""
     model: Backbone = build("backbone", use, options, shape=SHAPE).train()
     return lambda: model(images).pooled
-
-
-def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of forward and backward; the steps take turns, so that a busy machine slows all of them."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(rounds + 1):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            torch.autograd.backward(step().square().mean())
-            if number:  # the first is a warm-up
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
 
 
 def log_polar_error(size: int) -> float:
@@ -105,15 +92,15 @@ def main() -> int:
         "the same behind the front end": whole(images, "equivariant"),
         "the same, D4 average alone": whole(images, "equivariant", groups=[], average="d4"),
     }
-    seconds = measure(steps, arguments.rounds)
-    for name, times in seconds.items():
-        print(f"{name:34s} {1e3 * median(times):8.1f} ms {len(images) / median(times):8.0f} images/s")
+    rates = turns({name: both_ways(step, len(images)) for name, step in steps.items()}, arguments.rounds)
+    for name, one in rates.items():
+        print(line(name, one))
     composed, twice = composition_error()
     shifts = ", ".join(f"{log_polar_error(size):.1e} at {size} pixels" for size in (64, 150, 512))
     print(f"log-polar shift by a magnification: largest error of the peak {shifts}")
     print(f"two rotations composed and sampled once: {composed:.1e} of the peak from one; sampled twice: {twice:.1e}")
-    step, plain, mirrored, *_ = seconds.values()
-    ratios = [median(b / a for a, b in zip(step, times, strict=True)) for times in (plain, mirrored)]
+    step, plain, mirrored, *_ = rates.values()
+    ratios = [step.over(one) for one in (plain, mirrored)]
     print(f"front end in LeViT-128S steps: {ratios[0]:.2f} (goal {GOAL}), with mirror {ratios[1]:.2f}")
     return int(ratios[0] > GOAL)
 

@@ -59,7 +59,7 @@ class Goal:
         if self.value is None:
             return f"{self.text.removeprefix('x ')}: not measured"
         goal = f" (goal {self.least:,g})" if self.least else ""
-        return f"{self.value:,.1f} {self.text}{goal}"
+        return f"{self.value:,.{1 if self.value >= 10 else 2}f} {self.text}{goal}"
 
 
 def measure(tasks: Mapping[str, Task], repeats: int, clock: Clock = time.process_time) -> dict[str, Rates]:

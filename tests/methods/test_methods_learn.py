@@ -47,20 +47,12 @@ def gains(run: Path) -> dict[tuple[str, str, str, int], float]:
     return {key: one["low"] - sides["untrained"][key]["high"] for key, one in sides["trained"].items()}
 
 
-def training_minutes(run: Path) -> float:
-    """From the first batch to the evaluation, which is the last phase."""
-    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    last = {event["event"]: event["time"] for event in events}
-    return float(last["phase"] - last["training"]) / 60
-
-
 @pytest.mark.parametrize("method", published("method"))
 def test_it_beats_the_untrained_encoder(runs: Path, method: str) -> None:
     run = runs / f"{method}-levit"
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["status"] == "finished"
     assert not manifest.get("collapsed")
-    assert training_minutes(run) < 10
     found = gains(run)
     won = [key for key, gain in found.items() if gain > 0]
     assert any(key[0] in ("linear", "ridge", "knn") for key in won), found

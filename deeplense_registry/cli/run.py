@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,8 @@ def add(parsers: Any) -> None:
     parser = parsers.add_parser("run", help="train and evaluate what a spec describes, or continue it")
     parser.add_argument("spec", type=Path, metavar="SPEC", help="a TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, e.g. train.epochs=2")
-    parser.add_argument(
-        "--cell", action="append", metavar="NAME", help="of a survey only this, by name or number from 0"
-    )
+    about = 'of a survey only these: a name, a pattern ("*-cvt-*") or a number from 0'
+    parser.add_argument("--cell", action="append", metavar="NAME", help=about)
     parser.add_argument("--processes", type=int, metavar="N", help="processes of a run (execute.processes)")
     parser.add_argument("--workers", type=int, metavar="N", help="runs of a survey at once (execute.workers)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs lie (runs)")
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = {name: getattr(arguments, name) for name in ("processes", "workers")}
     overrides = [f"execute.{name}={value}" for name, value in given.items() if value is not None]
     spec = load_spec(arguments.spec, [*arguments.set, *overrides])
-    cells = _chosen(expand(spec), arguments.cell)  # every mistake shows before torch is imported
+    cells = chosen(expand(spec), arguments.cell)  # every mistake shows before torch is imported
 
     from ..engine import Interrupted
     from ..survey import run_cells
@@ -56,14 +56,19 @@ def run(arguments: argparse.Namespace) -> int:
     return _close(outcomes, arguments.runs / spec.run.name)
 
 
-def _chosen(cells: tuple[Cell, ...], wanted: Sequence[str] | None) -> tuple[Cell, ...]:
-    """All cells, or those asked for: a name, or its number in the order of the spec."""
-    known = {**{str(number): cell for number, cell in enumerate(cells)}, **{cell.name: cell for cell in cells}}
-    for name in wanted or ():
-        if name not in known:
-            raise UserError(f"--cell {name}: no such cell; this spec has {', '.join(cell.name for cell in cells)}")
-    names = {known[name].name for name in wanted or known}
-    return tuple(cell for cell in cells if cell.name in names)
+def chosen(cells: tuple[Cell, ...], wanted: Sequence[str] | None) -> tuple[Cell, ...]:
+    """All cells, or those asked for: names, patterns of names, or numbers in the order of the spec.
+
+    Raises:
+        UserError: A word chooses none.
+    """
+    positions: set[int] = set()
+    for word in wanted or ("*",):
+        found = {at for at, cell in enumerate(cells) if word == str(at) or fnmatchcase(cell.name, word)}
+        if not found:
+            raise UserError(f"--cell {word}: no such cell; this spec has {', '.join(cell.name for cell in cells)}")
+        positions |= found
+    return tuple(cells[at] for at in sorted(positions))
 
 
 def _tell(outcome: Outcome) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from deeplense_registry.cli.run import chosen
+from deeplense_registry.components import UserError
 from deeplense_registry.engine import RunFolder
 from deeplense_registry.spec import Cell, expand, load_spec
 from deeplense_registry.survey import Outcome, Task, cell_of, run_cells, run_tasks, sigterm_interrupts
@@ -33,6 +36,27 @@ path = "no-such-folder"
 @attrs.frozen
 class Foreign:
     """Options of another plugin."""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "positions"),
+    [
+        (None, [0, 1, 2, 3]),
+        (["3", "0"], [0, 3]),
+        (["cool-*"], [2, 3]),
+        (["*-s1", "simclr-levit-s0"], [0, 1, 3]),
+    ],
+)
+def test_cells_are_chosen_by_names_patterns_and_numbers(
+    cells: tuple[Cell, ...], wanted: list[str] | None, positions: list[int]
+) -> None:
+    assert chosen(cells, wanted) == tuple(cells[at] for at in positions)
+
+
+@pytest.mark.parametrize("word", ["4", "-1", "simclr", "*-cvt-*"])
+def test_a_choice_of_no_cell_is_refused(cells: tuple[Cell, ...], word: str) -> None:
+    with pytest.raises(UserError, match=f"--cell {re.escape(word)}: no such cell; this spec has simclr-levit-s0, "):
+        chosen(cells, ["0", word])
 
 
 def test_data_that_cannot_be_had_fail_every_cell_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from deeplense_finetune import deeplense_components, evaluator
-from deeplense_finetune.evaluator import Finetune, Supervised, Task
+from deeplense_finetune.evaluator import Finetune, Supervised
 from deeplense_finetune.options import ClassMetric, FinetuneOptions, QuantityMetric, SupervisedOptions
-from deeplense_finetune.training import train
+from deeplense_finetune.training import outputs_of, train
+from sklearn.metrics import roc_auc_score
+from torch.nn.functional import cross_entropy
 
 from deeplense_registry import UserError, catalogue, scan
 from deeplense_registry.evaluation import METRICS, ArrayCache, judge
@@ -71,6 +73,7 @@ def test_runs_share_a_training_from_scratch_and_not_one_of_their_own(planted, sm
     assert (count, none) == (2, 0)
     assert {key: m.value for key, m in again.items()} == {key: m.value for key, m in first.items()}
     assert run(supervised(weight_decay=0.1), "untrained")[1] == 2
+    assert run(supervised(metrics=("accuracy",), draws=1), "untrained")[1] == 0
     assert [run(finetune(), "trained")[1] for _ in range(2)] == [2, 2]
 
 
@@ -111,15 +114,55 @@ def test_balancing_finds_the_rare_class(planted):
     assert recall["sampled"] > recall["plain"] + 0.05
 
 
+def judged(bench, monkeypatch, **options):
+    """How bad the only training's last state is, and what that may be by other means."""
+    seen = []
+
+    def watched(network, *args, validate, **kwargs):
+        train(network, *args, validate=validate, **kwargs)
+        index = np.flatnonzero(bench.targets("val", "class") >= 0)
+        truth = bench.targets("val", "class")[index]
+        outputs = outputs_of(network, bench.stream("val", index, 256))
+        losses = cross_entropy(outputs, torch.tensor(truth), reduction="none").numpy()
+        seen.append(validate())
+        seen.append(
+            {
+                "auroc": 1 - roc_auc_score(truth, outputs.softmax(1).double(), multi_class="ovr"),
+                "loss": losses.mean(),
+                "balanced": np.mean([losses[truth == label].mean() for label in range(3)]),
+            }
+        )
+
+    monkeypatch.setattr(evaluator, "train", watched)
+    measured(finetune(**options), bench)
+    assert len(seen) == 2
+    return seen
+
+
+@pytest.mark.parametrize("choose_by", ["auroc", "loss"])
+def test_the_best_state_has_the_highest_auroc_or_the_lowest_loss(planted, monkeypatch, choose_by):
+    bad, expected = judged(planted(signal=0.5, draws=1), monkeypatch, choose_by=choose_by)
+    assert bad == pytest.approx(expected[choose_by], abs=1e-6)
+
+
 @pytest.mark.parametrize("options", [{"weighting": "balanced"}, {"sampling": "balanced"}, {}])
 def test_a_balanced_training_is_judged_as_balanced_on_any_validation_split(planted, monkeypatch, options):
-    judged = []
-    monkeypatch.setattr(Task, "_validate", lambda self, network, objective: judged.append(objective))
     bench = planted(shares=(20, 1, 1), sizes=(400, 200, 100), budgets=(100,), draws=1)
     bench.source.known["val"]["class"] = np.repeat([0, 1, 2], [50, 50, 100])  # not as the draw
-    measured(finetune(steps=1, **options), bench)
-    expected = [4 / 3, 4 / 3, 2 / 3] if options else [1.0, 1.0, 1.0]
-    assert judged[0].weights.tolist() == pytest.approx(expected)
+    bad, expected = judged(bench, monkeypatch, choose_by="loss", **options)
+    assert abs(expected["loss"] - expected["balanced"]) > 1e-3
+    assert bad == pytest.approx(expected["balanced" if options else "loss"], rel=1e-5)
+
+
+def test_a_validation_split_without_a_class_has_no_auroc(planted):
+    bench = planted()
+    truth = bench.source.known["val"]["class"]
+    truth[truth == 1] = 0
+    with pytest.raises(
+        UserError, match=r"\[evaluate.finetune\] .* by AUROC, .* no image of class 'cdm'; set choose_by"
+    ):
+        measured(finetune(), bench)
+    assert measured(finetune(choose_by="loss"), bench)["class", "auroc", 30].low > 0.8
 
 
 @pytest.mark.parametrize("regression", ["mse", "nll", "bins"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from torch import Tensor
 from deeplense_registry import Bench, Draw, Evaluator, Measurement, UserError
 from deeplense_registry.evaluation import (
     MIN_TEST,
-    MIN_VALIDATION,
     Prediction,
     check_targets,
     known_images,
@@ -23,15 +23,13 @@ from deeplense_registry.evaluation import (
 )
 from deeplense_registry.spec import ViewsTable
 
-from .objective import Classes, Objective, objective_for
+from .choosing import BATCH, Images, badness, tensor_of, validation_images
+from .objective import objective_for
 from .options import FinetuneOptions, SupervisedOptions
 from .training import Network, batches_of, check_finite, outputs_of, train
 
-_BATCH = 256  # of images that are only looked at
 _SEEDS = 2**63 - 1
-
-Images = tuple[NDArray[np.int64], NDArray[Any]]
-"""Positions in a split, and the target there."""
+_ABOUT_OTHERS = ("targets", "metrics", "draws", "largest_budget")  # options that change no single training
 
 
 class Finetune(Evaluator):
@@ -77,7 +75,7 @@ def _measured(
             target=target,
             layer_decay=layer_decay,
             test=known_images(bench, "test", target, MIN_TEST),
-            val=_validation(bench, target, name) if options.checks else None,
+            val=validation_images(bench, options, target, name),
         )
         budgets = _chosen_draws(bench, target, options.largest_budget, options.draws, name)
         encoder = "" if name == "finetune" else name
@@ -85,16 +83,6 @@ def _measured(
         yield from measure(
             bench, target, options.metrics, truth=truth, learn=task.learn, budgets=budgets, encoder=encoder
         )
-
-
-def _validation(bench: Bench, target: str, name: str) -> Images:
-    try:
-        return known_images(bench, "val", target, MIN_VALIDATION)
-    except UserError as error:
-        raise UserError(
-            f"[evaluate.{name}] chooses the best state on the validation split: {error}; or set checks = 0, and the "
-            "last state predicts"
-        ) from error
 
 
 def _chosen_draws(bench: Bench, target: str, largest: int | None, most: int, name: str) -> list[Sequence[Draw]]:
@@ -137,8 +125,8 @@ class Task:
         """
         if self.bench.encoder == "trained":
             return Prediction(self._trained(draw))
-        depends = {"options": asdict(self.options), "target": self.target, "draw": draw.number}
-        depends["index"] = draw.index.tolist()
+        training = asdict(self.options, filter=lambda field, _: field.name not in _ABOUT_OTHERS)
+        depends = {"options": training, "target": self.target, "draw": draw.number, "index": draw.index.tolist()}
         return Prediction(self.bench.once("supervised", depends, lambda: self._trained(draw)))
 
     def _trained(self, draw: Draw) -> NDArray[Any]:
@@ -170,9 +158,9 @@ class Task:
             learning_rate=options.learning_rate,
             layer_decay=self.layer_decay,
             patience=options.patience,
-            validate=self._validate(network, self._judge(objective)),
+            validate=None if self.val is None else partial(badness(bench, options, self.val, objective), network),
         )
-        outputs = outputs_of(network, bench.stream("test", self.test[0], _BATCH))
+        outputs = outputs_of(network, bench.stream("test", self.test[0], BATCH))
         check_finite(float(outputs.abs().max()), "an output of the fine-tuned network")
         predicted: NDArray[Any] = objective.predict(outputs).double().cpu().numpy()
         return predicted
@@ -185,26 +173,4 @@ class Task:
         )
         views = self.bench.views("train", rows.ravel(), rows.shape[1], seed=seed, table=table)
         for images, known in zip(views, truth, strict=True):
-            yield images, _tensor(known, self.bench.device)
-
-    def _judge(self, objective: Objective) -> Objective:
-        """The loss on the validation split, whose classes need not be as uneven as those of a draw.
-
-        Where the options balance classes, each counts alike in that split too.
-        """
-        balanced = "balanced" in (self.options.weighting, self.options.sampling)
-        if self.val is None or not balanced or not isinstance(objective, Classes):
-            return objective
-        return Classes.balanced(self.val[1], objective.outputs, self.bench.device)
-
-    def _validate(self, network: Network, objective: Objective) -> Any:
-        """The loss on the validation split as a function, or ``None`` without one."""
-        if self.val is None:
-            return None
-        index, truth = self.val[0], _tensor(self.val[1], self.bench.device)
-        return lambda: float(objective.loss(outputs_of(network, self.bench.stream("val", index, _BATCH)), truth))
-
-
-def _tensor(truth: NDArray[Any], device: torch.device) -> Tensor:
-    """Classes as int64, quantities as float32."""
-    return torch.tensor(truth, dtype=torch.float32 if truth.dtype.kind == "f" else torch.int64, device=device)
+            yield images, tensor_of(known, self.bench.device)

@@ -62,10 +62,15 @@ class TrainingOptions:
     clip: float | None = option("The largest norm of the gradient.", 1.0, _some(validators.gt(0.0)))
 
     checks: int = option(
-        "How often, evenly, the loss on the validation split is looked at; the state with the lowest one predicts. 0: "
-        "never, and the last state predicts.",
+        "How often, evenly, the network is judged on the validation split; the best state predicts. 0: never, and the "
+        "last state predicts.",
         10,
         validators.ge(0),
+    )
+    choose_by: Literal["auroc", "loss"] = option(
+        "Of classes the best state has the highest AUROC on the validation split, or the lowest loss, which rises with "
+        "overconfidence while classes are still told apart better and better. Of quantities: the lowest loss.",
+        "auroc",
     )
 
     rotate: bool = option("Rotate the labelled images by any angle. Not for position angles.", True)
@@ -111,20 +116,20 @@ class FinetuneOptions(TrainingOptions):
         validators.gt(0.0),
         validators.le(1.0),
     )
-    patience: int | None = option(
-        "Stop after so many checks without a lower loss; by default never.", 5, _some(validators.ge(1))
-    )
+    patience: int | None = option("Stop after so many checks without a better state.", 5, _some(validators.ge(1)))
 
 
 @frozen
 class SupervisedOptions(TrainingOptions):
     """``[evaluate.supervised]``: the same network from scratch, all layers at one learning rate."""
 
-    steps: int = option("Steps of a training.", 600, validators.ge(1))
-    learning_rate: float = option("At its peak.", 1e-3, validators.gt(0.0))
+    steps: int = option(
+        "Steps of a training; with 600 the class of lenses is far from learned.", 2400, validators.ge(1)
+    )
+    learning_rate: float = option("At its peak.", 3e-4, validators.gt(0.0))
     patience: int | None = option(
-        "Stop after so many checks without a lower loss; by default never, since training from scratch may begin with "
-        "a plateau.",
+        "Stop after so many checks without a better state; by default never, since training from scratch may begin "
+        "with a plateau.",
         None,
         _some(validators.ge(1)),
     )

@@ -79,7 +79,7 @@ def train(
     patience: int | None,
     validate: Callable[[], float] | None,
 ) -> None:
-    """Train in place by AdamW, with a warm-up and a cosine to 0; the state with the lowest loss on validation stays.
+    """Train in place by AdamW, with a warm-up and a cosine to 0; the state that was best on validation stays.
 
     Args:
         network: In training mode.
@@ -89,8 +89,8 @@ def train(
         steps: The number of batches.
         learning_rate: The head's.
         layer_decay: From each layer to the one before.
-        patience: Stop after so many checks without a lower loss, or never.
-        validate: The loss on the validation split; ``None``: the last state stays.
+        patience: Stop after so many checks without a better state, or never.
+        validate: How bad the network is on the validation split; ``None``: the last state stays.
 
     Raises:
         UserError: The loss is not finite.
@@ -122,18 +122,18 @@ def train(
 
 
 class _Best:
-    """The state with the lowest loss so far."""
+    """The best state so far."""
 
     def __init__(self, network: Network, patience: int | None) -> None:
         self.network, self.patience = network, patience
-        self.loss, self.missed = inf, 0
+        self.least, self.missed = inf, 0
         self.state: dict[str, Tensor] | None = None
 
-    def look(self, loss: float) -> bool:
+    def look(self, bad: float) -> bool:
         """Keep the state if it is the best; whether to go on."""
-        check_finite(loss, "the loss on the validation split")
-        if loss < self.loss:
-            self.loss, self.missed = loss, 0
+        check_finite(bad, "the loss on the validation split")
+        if bad < self.least:
+            self.least, self.missed = bad, 0
             self.state = {name: value.clone() for name, value in self.network.state_dict().items()}
         else:
             self.missed += 1

@@ -47,12 +47,17 @@ def validation_images(bench: Bench, options: TrainingOptions, target: str, name:
     return images
 
 
-def badness(bench: Bench, options: TrainingOptions, images: Images, objective: Objective) -> Callable[[Network], float]:
-    """How bad a network is on ``images``: what its AUROC lacks of 1, or its loss; the loss where that is not finite."""
+def badness(
+    bench: Bench, options: TrainingOptions, images: Images, objective: Objective, network: Network
+) -> Callable[[], float]:
+    """How bad a network is on validation images: what its AUROC lacks of 1, or its loss.
+
+    A loss that is not finite is returned as it is, for the training to refuse.
+    """
     index, known = images
     truth, judged = tensor_of(known, bench.device), _judged(options, objective, known, bench.device)
 
-    def bad(network: Network) -> float:
+    def bad() -> float:
         outputs = outputs_of(network, bench.stream("val", index, BATCH))
         loss = float(judged.loss(outputs, truth))
         if not _by_auroc(options, known) or not isfinite(loss):

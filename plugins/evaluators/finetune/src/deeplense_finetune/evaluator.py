@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -158,7 +157,7 @@ class Task:
             learning_rate=options.learning_rate,
             layer_decay=self.layer_decay,
             patience=options.patience,
-            validate=None if self.val is None else partial(badness(bench, options, self.val, objective), network),
+            validate=None if self.val is None else badness(bench, options, self.val, objective, network),
         )
         outputs = outputs_of(network, bench.stream("test", self.test[0], BATCH))
         check_finite(float(outputs.abs().max()), "an output of the fine-tuned network")

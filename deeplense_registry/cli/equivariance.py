@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..components import UserError
 from .show import show
+from .turning_plot import artist
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     named = dict(_named(word) for word in arguments.what)
     options = _options(arguments.set, list(named))
-    draw = _artist() if arguments.plot else None
+    draw = artist() if arguments.plot else None
     changes = {name: _measure(target, options[name], arguments) for name, target in named.items()}
     if draw:
         draw(changes, arguments.plot)
@@ -154,49 +155,6 @@ def _show(changes: dict[str, Change]) -> None:
         values = (median(turns), max(turns), quarters, change.elements["mirror"], max(change.elements.values()))
         table.add_row(name, *(f"{value:.2g}" for value in values))
     show(table)
-
-
-def _artist() -> Callable[[dict[str, Change], Path], None]:
-    """What draws; asked for before anything is measured.
-
-    Raises:
-        UserError: matplotlib is missing.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("--plot needs matplotlib: pip install matplotlib") from error
-
-    def draw(changes: dict[str, Change], path: Path) -> None:
-        figure = Figure(figsize=(7.0, 3.6), layout="constrained")
-        axes = figure.add_subplot()
-        for name, change in changes.items():
-            axes.plot(change.angles, change.turned, label=name, linewidth=1.4)
-        axes.axhline(1.0, color="0.6", linewidth=0.8, linestyle=":")
-        axes.set(xlabel="turned by (degrees)", ylabel="change of features\n(1: as from another image)")
-        axes.set(xlim=(0, 360), ylim=(0, None))
-        axes.set_xticks(range(0, 361, 45))
-        axes.legend(frameon=False, ncols=len(changes), loc="lower center", bbox_to_anchor=(0.5, 1.0))
-        _save(figure, path)
-
-    return draw
-
-
-def _save(figure: Any, path: Path) -> None:
-    """Write the picture, the same bytes for the same lines.
-
-    Raises:
-        UserError: The suffix is of no kind of picture, or the place refuses.
-    """
-    import matplotlib as mpl
-
-    from ..shards.atomic import replacing
-
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in figure.canvas.get_supported_filetypes():
-        raise UserError(f"{path}: no kind of picture; name a file that ends in .svg, .png or .pdf")
-    with mpl.rc_context({"svg.hashsalt": "deeplense"}), replacing(path) as aside:
-        figure.savefig(aside, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
 
 
 def _count(text: str) -> int:

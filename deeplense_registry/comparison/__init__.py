@@ -2,7 +2,8 @@
 
 from .comparison import Choice, Comparison, compare
 from .critical import alike, critical_difference_figure, letters
-from .models import Group, Model, gather
+from .gather import gather
+from .models import Group, Model
 from .records import as_csv
 from .scores import Condition, Scores
 from .sheet import Sheet

@@ -14,8 +14,9 @@ from ..engine.folder import RunFolder
 from . import records
 from .against import against, against_sheet, gains, gains_sheet
 from .critical import critical_difference_figure
+from .gather import gather
 from .matrix import HEADLINE, matrix, ordered, pairs, ranks
-from .models import Group, Model, gather
+from .models import Group, Model
 from .scores import Condition
 from .sheet import Sheet
 from .significance import Difference, everywhere, mean_ranks, overall, pairwise

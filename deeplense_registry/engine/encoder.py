@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ class Encoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
-        return next(self.parameters()).device
+        """Where it computes: the CPU where it has no weights that could lie elsewhere."""
+        return next((weight.device for weight in chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
     def forward(self, images: Tensor) -> Features:
         """Features of flux images (B, C, H, W), in the units of the training images."""

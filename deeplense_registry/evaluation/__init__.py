@@ -1,6 +1,6 @@
 """An encoder is judged: label draws, embeddings, metrics and measurements with intervals."""
 
-from .bench import EncoderBench, Images, Shown
+from .bench import EncoderBench
 from .better import better
 from .cache import ArrayCache
 from .draws import label_draws, labelled
@@ -14,6 +14,7 @@ from .published import read_label_index
 from .skew import kept_images, label_pool, skewed, training_images
 from .splits import fingerprint, shards_digest, write_label_index, write_training_index
 from .subsample import counts_in_ratio, follow
+from .surroundings import Images, Shown
 
 __all__ = [
     "METRICS",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,46 +21,9 @@ from ..views import NUISANCES
 from .cache import ArrayCache
 from .draws import label_draws
 from .embeddings import embed
+from .surroundings import Images, Shown
 
 _BATCH = 256  # fixed: the last bits of a forward pass depend on the batch size
-
-
-class Images(Protocol):
-    """Where images and targets come from, by position in a split: shards, or arrays."""
-
-    def count(self, split: str) -> int:
-        """The number of images in the split."""
-
-    def images(self, split: str, index: NDArray[np.int64]) -> NDArray[Any]:
-        """(n, C, H, W) at ``index`` (n,); with partners (n, P, C, H, W)."""
-
-    def targets(self, split: str, target: str) -> NDArray[Any]:
-        """(N,) int64 with -1 where a class is absent, float64 with NaN where a quantity is absent."""
-
-    def names(self, split: str) -> NDArray[np.str_]:
-        """(N,) the source's own names."""
-
-    def meta(self, split: str, name: str) -> NDArray[np.float64]:
-        """(N,) of a number in meta, NaN where absent."""
-
-
-class Shown(Protocol):
-    """Who takes what an evaluator shows beside its measurements."""
-
-    def picture(self, name: str, image: NDArray[np.float32]) -> None:
-        """A picture."""
-
-    def keep(self, name: str, content: bytes) -> None:
-        """A file."""
-
-    def projector(
-        self,
-        name: str,
-        vectors: NDArray[np.float32],
-        labels: Mapping[str, Sequence[str]],
-        thumbnails: NDArray[np.float32] | None,
-    ) -> None:
-        """Points of a space."""
 
 
 @define(eq=False, kw_only=True)

@@ -1,5 +1,6 @@
 """What a run is. Torch-free."""
 
+from .existing import ShardsOptions
 from .expand import expand
 from .facts import cell_faults, check_facts, run_facts
 from .load import load_spec, structure_options
@@ -7,7 +8,7 @@ from .model import Cell, Instance, Spec, digest_of
 from .problems import Problem, SpecError
 from .schema import json_schema
 from .skew import SkewTable, skew_faults
-from .tables import ExecuteTable, FluxTable, LabelsTable, RunTable, ShardsOptions, TrainTable, ViewsTable
+from .tables import ExecuteTable, FluxTable, LabelsTable, RunTable, TrainTable, ViewsTable
 from .write import annotated, to_toml
 
 __all__ = [

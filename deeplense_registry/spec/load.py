@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from ..components import PluginError, Row, find, load_options, names, scan
+from .existing import ShardsOptions
 from .expand import product
 from .facts import cell_faults
 from .merge import COMPONENT_TABLES
@@ -17,7 +18,7 @@ from .model import Instance, Spec
 from .problems import Fault, Faults, Problem, SpecError, dotted, nearest
 from .sources import Sources, read_sources
 from .structure import structure
-from .tables import CORE_TABLES, OPTIONAL_TABLES, ExcludeTable, ShardsOptions
+from .tables import CORE_TABLES, OPTIONAL_TABLES, ExcludeTable
 
 _REQUIRED = ("dataset", "method", "backbone")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -15,9 +15,10 @@ import attrs
 
 from ..components import PluginError, Row, catalogue, load_options
 from .bounds import bounds
+from .existing import ShardsOptions
 from .merge import COMPONENT_TABLES
 from .structure import plain
-from .tables import CORE_TABLES, ExcludeTable, ShardsOptions
+from .tables import CORE_TABLES, ExcludeTable
 from .words import container
 
 Schema = dict[str, Any]

@@ -11,7 +11,7 @@ import torch
 
 from deeplense_registry import ImageShape, UserError, build, load_encoder
 from deeplense_registry.components import find, load_options
-from deeplense_registry.engine.encoder import save_encoder
+from deeplense_registry.engine.encoder import Encoder, save_encoder
 from deeplense_registry.engine.folder import RunFolder
 from deeplense_registry.spec import FluxTable, Instance
 from deeplense_registry.spec.load import structure_options
@@ -36,6 +36,13 @@ def test_an_encoder_comes_back(tmp_path: Path, use: str, options: dict[str, str]
     assert torch.equal(torch.random.get_rng_state(), state)
     with torch.no_grad():
         assert torch.equal(encoder(images).pooled, backbone((images - 0.5) / 2.0).pooled)
+
+
+def test_where_an_encoder_computes() -> None:
+    scaling = Scaling(FluxTable(), BandStatistics((0.5,), (2.0,)))
+    assert Encoder(torch.nn.Linear(1, 1, device="meta"), scaling, {}).device.type == "meta"
+    assert Encoder(torch.nn.BatchNorm1d(1, affine=False, device="meta"), scaling, {}).device.type == "meta"
+    assert Encoder(torch.nn.Identity(), scaling, {}).device.type == "cpu"  # nothing that could lie elsewhere
 
 
 def test_building_what_is_built_in_says_so() -> None:

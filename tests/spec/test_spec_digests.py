@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from plugin_factory import make_plugin
 
 from deeplense_registry import contents_fingerprint
-from deeplense_registry.spec import Cell, expand, load_spec
-from deeplense_registry.spec.tables import ShardsOptions
+from deeplense_registry.spec import Cell, ShardsOptions, expand, load_spec
 
 SPEC = """\
 [dataset.sky]

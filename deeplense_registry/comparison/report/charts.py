@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..models import SUPERVISED, UNTRAINED
 from .markup import Markup, element
 from .palette import COLOURS, GLYPHS, MARKERS, marker
-from .studies import Study
+from .study import Study
 
 _BASELINES = {UNTRAINED: "╌╌", SUPERVISED: "⋯⋯"}
 

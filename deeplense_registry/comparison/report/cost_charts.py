@@ -13,7 +13,7 @@ from .charts import figure, row
 from .figures import Line, chart, points
 from .markup import Markup
 from .palette import colour, marker
-from .studies import Member, Study
+from .study import Member, Study
 from .verdicts import goodness_of
 
 COSTS = {"images_per_second": "images per second", "parameters": "parameters", "minutes": "minutes of training"}

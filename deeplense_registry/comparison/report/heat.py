@@ -9,7 +9,7 @@ from ..models import SUPERVISED, TRAINED, UNTRAINED
 from ..scores import Condition, Scores, goodness
 from .markup import Markup, cell, element, table
 from .palette import level
-from .studies import Member, Study, Task
+from .study import Member, Study, Task
 from .verdicts import Verdict
 
 BEATS = "↑"

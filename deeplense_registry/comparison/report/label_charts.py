@@ -8,7 +8,7 @@ from . import palette
 from .charts import figure, row
 from .figures import Line, chart, lines
 from .markup import Markup
-from .studies import Study, Task
+from .study import Study, Task
 
 _BASELINES = ((UNTRAINED, "--", palette.GREY), (SUPERVISED, ":", "#222222"))
 

@@ -14,7 +14,8 @@ from .markup import Markup, element, joined
 from .palette import COLOURS, LEVELS, ink
 from .provenance import run_table
 from .sections import study_section
-from .studies import Study, studies_of
+from .studies import studies_of
+from .study import Study
 
 
 def report_page(folders: Sequence[RunFolder]) -> tuple[str, list[str]]:

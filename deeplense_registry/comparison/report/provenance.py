@@ -10,7 +10,7 @@ from typing import Any
 from ...survey import find_runs
 from .collect import Run
 from .markup import Markup, element, joined, table
-from .studies import Member, Study
+from .study import Member, Study
 
 _CORE = "deeplense-registry"
 _REPRODUCE = "deeplense runs reproduce"

@@ -14,7 +14,7 @@ from .heat import KEY, heat_maps
 from .label_charts import label_charts
 from .markup import Markup, element, joined, table
 from .provenance import commands, cost_table, run_details
-from .studies import Study, Task
+from .study import Study, Task
 from .training_charts import scalars, training_charts
 from .verdicts import Verdict, sound, verdict
 

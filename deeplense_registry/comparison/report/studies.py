@@ -1,134 +1,18 @@
-"""Runs sorted into studies: models that were judged on the same images with the same labels."""
+"""Runs sorted into studies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import mean
 from typing import Any
 
 import attrs
-from attrs import frozen
 
 from ...spec.model import digest_of
-from ..models import Group, Model, gather
-from ..scores import Condition
+from ..gather import gather
+from ..identity import TRAINED_BY, digest_of_tables, labels_of, unnamed
+from ..models import Group
 from .collect import Run
-
-_TRAINED_BY = ("method", "views", "flux", "train")
-"""Tables that make two methods of one name different."""
-_LABELLED_BY = ("seed", "stratified", "index")
-"""Keys of [labels] that make labels different."""
-
-
-@frozen(eq=False)
-class Member:
-    """A model with its runs, a run a seed.
-
-    Attributes:
-        method, backbone: What it is called, apart from every other in its study.
-        runs: Whatever there is of it, finished or not.
-        model: Its scores, or ``None`` where nothing is measured.
-    """
-
-    method: str
-    backbone: str
-    runs: tuple[Run, ...]
-    model: Model | None
-
-    @property
-    def name(self) -> str:
-        """``method-backbone``."""
-        return f"{self.method}-{self.backbone}"
-
-    @property
-    def collapsed(self) -> bool:
-        """Whether a run of it collapsed."""
-        return any(run.manifest.get("collapsed") for run in self.runs)
-
-    def cost(self, name: str) -> float | None:
-        """The mean over runs of ``images_per_second``, ``minutes`` of training or ``parameters``, where known."""
-        values = [value for run in self.runs if (value := _cost(run, name))]
-        return mean(values) if values else None
-
-
-@frozen
-class Task:
-    """An evaluator's metric of a target.
-
-    Attributes:
-        conditions: One for each number of labels, ascending.
-    """
-
-    conditions: tuple[Condition, ...]
-
-    @property
-    def target(self) -> str:
-        """What is predicted; empty where nothing is."""
-        return self.conditions[0].target
-
-    @property
-    def metric(self) -> str:
-        """Its usual name."""
-        return self.conditions[0].metric
-
-    @property
-    def axis(self) -> str:
-        """``class auroc``."""
-        return f"{self.target} {self.metric}".strip().replace("_", " ")
-
-    @property
-    def title(self) -> str:
-        """``class: auroc (linear)``."""
-        first = self.conditions[0]
-        what = f"{first.target}: {first.metric}" if first.target else first.metric
-        return f"{what} ({first.evaluator})".replace("_", " ")
-
-
-@frozen(eq=False)
-class Study:
-    """Members judged alike.
-
-    Attributes:
-        title: The data set, and what tells it from other studies.
-        members: Method by method.
-        group: The members that were measured, for comparison.
-    """
-
-    title: str
-    members: tuple[Member, ...]
-    group: Group
-
-    @property
-    def anchor(self) -> str:
-        """What a link to it is called."""
-        return "study-" + digest_of({"title": self.title})[:8]
-
-    @property
-    def methods(self) -> list[str]:
-        """In the order of the members."""
-        return list(dict.fromkeys(one.method for one in self.members))
-
-    @property
-    def backbones(self) -> list[str]:
-        """In the order of the members."""
-        return list(dict.fromkeys(one.backbone for one in self.members))
-
-    @property
-    def tasks(self) -> list[Task]:
-        """What was measured, in the order of the spec's evaluators."""
-        found: dict[tuple[str, str, str], list[Condition]] = {}
-        for one in self.group.conditions():
-            found.setdefault((one.evaluator, one.target, one.metric), []).append(one)
-        return [Task(tuple(several)) for several in found.values()]
-
-    @property
-    def headlines(self) -> list[Task]:
-        """Of each target the first task that learns from labels."""
-        first: dict[str, Task] = {}
-        for task in self.tasks:
-            if task.target and task.conditions[-1].labels:
-                first.setdefault(task.target, task)
-        return list(first.values())
+from .study import Member, Study
 
 
 def studies_of(runs: Sequence[Run]) -> tuple[list[Study], list[str]]:
@@ -148,7 +32,7 @@ def studies_of(runs: Sequence[Run]) -> tuple[list[Study], list[str]]:
 
 def _study(title: str, runs: Sequence[Run], warnings: list[str]) -> Study:
     by_model: dict[tuple[str, str], list[Run]] = {}
-    methods, backbones = _labels_of(runs, "method", _TRAINED_BY), _labels_of(runs, "backbone", ("backbone",))
+    methods, backbones = _labels_of(runs, "method", TRAINED_BY), _labels_of(runs, "backbone", ("backbone",))
     for run in runs:
         by_model.setdefault((methods[id(run)], backbones[id(run)]), []).append(run)
     members = sorted(
@@ -160,7 +44,7 @@ def _study(title: str, runs: Sequence[Run], warnings: list[str]) -> Study:
 
 def _labels_of(runs: Sequence[Run], kind: str, tables: Sequence[str]) -> dict[int, str]:
     """What each run's method or backbone is called: as in its spec, or more where others of that name are different."""
-    digests = {id(run): digest_of({name: _options(run.spec.get(name)) for name in tables}) for run in runs}
+    digests = {id(run): digest_of_tables(run.spec, tables) for run in runs}
     variants: dict[str, set[str]] = {}
     for run in runs:
         variants.setdefault(run.manifest[kind], set()).add(digests[id(run)])
@@ -184,7 +68,7 @@ def _member(method: str, backbone: str, runs: Sequence[Run], warnings: list[str]
 
 def _data(run: Run, runs: Sequence[Run]) -> str:
     """A digest of images and labels. An unfinished run, whose images are not known, is with others of its table."""
-    return digest_of({"images": _images(run, runs), "labels": _labels(run)})
+    return digest_of({"images": _images(run, runs), "labels": labels_of(run.spec)})
 
 
 def _images(run: Run, runs: Sequence[Run]) -> str:
@@ -194,34 +78,16 @@ def _images(run: Run, runs: Sequence[Run]) -> str:
 
 
 def _table(run: Run) -> Any:
-    return _options(run.spec.get("dataset"))
-
-
-def _labels(run: Run) -> dict[str, Any]:
-    labels = run.spec.get("labels", {})
-    return {name: labels.get(name) for name in _LABELLED_BY} | {"skew": run.spec.get("skew")}
-
-
-def _options(table: Any) -> Any:
-    """Without what a component's table is called."""
-    nested = isinstance(table, dict) and all(isinstance(inner, dict) for inner in table.values())
-    return list(table.values()) if nested else table
+    return unnamed(run.spec.get("dataset"))
 
 
 def _titles(firsts: Sequence[Run]) -> list[str]:
     """The data set's name, with a skew, and a digest of the rest where two would be called the same."""
     names = [run.manifest["dataset"] + _skewed(run) for run in firsts]
-    whole = [digest_of({"images": _images(run, firsts), "labels": _labels(run)})[:6] for run in firsts]
+    whole = [digest_of({"images": _images(run, firsts), "labels": labels_of(run.spec)})[:6] for run in firsts]
     return [f"{name} ({rest})" if names.count(name) > 1 else name for name, rest in zip(names, whole, strict=True)]
 
 
 def _skewed(run: Run) -> str:
     skew = run.spec.get("skew")
     return f", {skew['target']} skewed on {skew['on']}" if skew else ""
-
-
-def _cost(run: Run, name: str) -> float | None:
-    if name == "minutes":
-        return run.history.seconds / 60
-    value: float | None = run.parameters if name == "parameters" else run.history.images_per_second
-    return value

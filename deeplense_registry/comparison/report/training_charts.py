@@ -7,7 +7,7 @@ from .figures import Line, chart, lines
 from .history import Curve
 from .markup import Markup
 from .palette import colour, marker
-from .studies import Study
+from .study import Study
 
 POINTS = 200
 """Of a curve, at most: longer ones are averaged over neighbours."""

@@ -8,7 +8,7 @@ from ..matrix import among_the_best
 from ..models import TRAINED, UNTRAINED, Group, Model
 from ..scores import Condition, goodness
 from ..significance import Difference, corrected, difference, judged, pairwise
-from .studies import Member, Study
+from .study import Member, Study
 
 
 @frozen(eq=False)

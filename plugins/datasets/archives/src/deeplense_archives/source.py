@@ -10,7 +10,8 @@ from pathlib import Path
 
 from deeplense_registry import Dataset, DatasetCard, Sample, UserError
 
-from .containers import DAMAGE, KINDS, Container, container, truncated
+from .container import DAMAGE, Container, truncated
+from .containers import KINDS, container
 from .decode import decode
 from .findings import Row, Survey
 from .options import ArchivesOptions

@@ -13,11 +13,13 @@ from deeplense_registry import UserError
 from deeplense_registry.shards import cache_root
 from deeplense_registry.shards.atomic import write_bytes
 
-from .containers import KINDS, Container, container
+from .container import Container
+from .containers import KINDS, container
 from .dividing import classify, divide, keep_one_shape
 from .findings import Row, Survey, dump, load
+from .joining import join_labels
 from .options import ArchivesOptions
-from .scan import Found, Scan, join_labels, scan
+from .scan import Found, Scan, scan
 
 FORMAT = 1
 SHOWN = 5

@@ -90,7 +90,8 @@ class Display:
 
 def remaining(left: Forecast) -> str:
     """``1:02:10 left``."""
-    return f"{clock(left.seconds)} left" + ("" if left.whole else ", and evaluation")
+    bound, rest = "more than " if left.late else "", "" if left.whole else ", and evaluation"
+    return f"{bound}{clock(left.seconds)} left{rest}"
 
 
 def clock(seconds: float) -> str:

@@ -38,10 +38,12 @@ class Forecast:
     Attributes:
         seconds: Of training, and of evaluation where that is known.
         whole: Whether evaluation is known: a run has ended.
+        late: Whether an evaluation takes longer than those that ended let expect, so that more is left than is said.
     """
 
     seconds: float
     whole: bool
+    late: bool = False
 
 
 def forecast(
@@ -60,12 +62,13 @@ def forecast(
     """
     if not per_step:
         return None
-    left = []
+    left, late = [], False
     for one in work:
         pace = one.per_step if one.per_step is not None else predicted(per_step, one.key)
-        beside = predicted(rest, one.key) if rest else 0.0
-        left.append(one.steps * pace + max(0.0, beside + one.shared - one.evaluated))
-    return Forecast(max(sum(left) / workers, max(left, default=0.0)), whole=bool(rest))
+        beside = predicted(rest, one.key) + one.shared if rest else 0.0
+        left.append(one.steps * pace + max(0.0, beside - one.evaluated))
+        late |= bool(rest) and one.evaluated > beside
+    return Forecast(max(sum(left) / workers, max(left, default=0.0)), whole=bool(rest), late=late)
 
 
 def predicted(measured: Mapping[Key, float], key: Key) -> float:

@@ -205,3 +205,4 @@ def test_a_bar_on_a_terminal(tasks: list[Task]) -> None:
 def test_clocks() -> None:
     assert [clock(seconds) for seconds in (7, 750, 10800)] == ["0:07", "12:30", "3:00:00"]
     assert remaining(Forecast(61.0, whole=True)) == "1:01 left"
+    assert remaining(Forecast(61.0, whole=True, late=True)) == "more than 1:01 left"

@@ -53,6 +53,10 @@ def test_an_evaluation_under_way_counts_for_what_is_left() -> None:
         found = forecast([Work(key, 0, 0.5, evaluated=spent)], {key: 0.5}, {key: 8.0})
         assert found is not None
         assert found.seconds == pytest.approx(left)
+        assert found.late == (spent > 8.0)
+    unknown = forecast([Work(key, 0, 0.5, evaluated=50.0)], {key: 0.5}, {})
+    assert unknown is not None
+    assert not unknown.late
 
 
 def test_workers_share_but_a_cell_is_one_piece() -> None:

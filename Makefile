@@ -41,7 +41,7 @@ bench: install
 
 # Does pretraining pay? Hours of computing on two cores; a second call goes on where the first stopped.
 science: install
-	for name in pays-longer pays pays-pairs; do \
+	for name in pays pays-pairs; do \
 		$(BIN)/deeplense run specs/$$name.toml || exit 1; \
 		$(BIN)/deeplense compare runs/$$name --baseline supervised --efficiency --markdown || exit 1; \
 		$(BIN)/deeplense compare runs/$$name --baseline untrained --markdown || exit 1; \
